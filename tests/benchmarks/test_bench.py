@@ -5,13 +5,12 @@ things measured one after the other in the same run.
 """
 
 import functools
-import json
 import os
 import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from statistics import median
@@ -27,24 +26,17 @@ from assay.core.store import Store, open_store
 from assay.core.store.client import client_for
 from assay.core.tree import get_manifest, get_tree, put_tree, remove_tree
 
+from measured import Row, keep
+
 pytestmark = [pytest.mark.bench, pytest.mark.minio, pytest.mark.timeout(3600)]
 
 ROOT = Path(__file__).resolve().parents[2]
-BENCH = ROOT / ".bench"
 RUNS, DVC_RUNS, LOCAL_RUNS = 5, 3, 3
 LARGE_BYTES = 512 << 20
 SMALL_FILES, SMALL_BYTES = 10_000, 10_000
 TYPE = "application/vnd.assay.dataset.v1"
-
-
-@pytest.fixture(scope="module")
-def report() -> Iterator[list[dict[str, Any]]]:
-    rows: list[dict[str, Any]] = []
-    yield rows
-    BENCH.mkdir(exist_ok=True)
-    (BENCH / "results.json").write_text(json.dumps(rows, indent=1))
-    for row in rows:
-        sys.stdout.write("\n" + "  ".join(f"{name}={value}" for name, value in row.items()))
+LEAST_OF_BARE, LEAST_OF_DVC = 0.95, 4.0
+MOST_OF_FIRST = 0.1
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +73,6 @@ def test_store_against_dvc_and_the_bare_client(
     minio_endpoint: str,
     credentials: None,
     tmp_path: Path,
-    report: list[dict[str, Any]],
 ) -> None:
     tree = trees[kind]
     client = client_for(f"s3://x?endpoint={minio_endpoint}")
@@ -111,25 +102,26 @@ def test_store_against_dvc_and_the_bare_client(
         for number in range(DVC_RUNS)
     ]
     theirs = {what: median(lap[what] for lap in laps) for what in ("put", "get")}
+    rows = []
     for what in ("put", "get"):
         mine, plain_client = median(ours[what]), median(bare[what])
-        row = {
-            "what": f"{what} {kind}",
-            "assay_s": round(mine, 2),
-            "minio_client_s": round(plain_client, 2),
-            "of_bare_client": round(plain_client / mine, 2),
-            "dvc_add_push_s": round(theirs["put"], 2),
-            "times_dvc_add_push": round(theirs["put"] / mine, 1),
+        rows += [
+            Row(f"{what}, share of the bare client's speed", mine, "s", plain_client,
+                plain_client / mine, f"at least {LEAST_OF_BARE}"),
+            Row(f"{what}, times `dvc add` and `dvc push`", mine, "s", theirs["put"],
+                theirs["put"] / mine, f"at least {LEAST_OF_DVC:g}"),
             # What a client without any check reaches bounds what can be asked of one with.
-            "bare_times_dvc_add_push": round(theirs["put"] / plain_client, 1),
-        }
-        if what == "get":
-            row["dvc_pull_s"] = round(theirs["get"], 2)
-            row["times_dvc_pull"] = round(theirs["get"] / mine, 1)
-        report.append(row)
-    for row in report[-2:]:
-        assert row["of_bare_client"] >= 0.9, row
-        assert row["times_dvc_add_push"] >= 4, row
+            Row(f"{what} by the bare client, the same", plain_client, "s", theirs["put"],
+                theirs["put"] / plain_client),
+        ]  # fmt: skip
+    rows.append(
+        Row("get, times `dvc pull`", median(ours["get"]), "s", theirs["get"],
+            theirs["get"] / median(ours["get"]))
+    )  # fmt: skip
+    keep(f"store-{'-'.join(kind.split())}", f"The store and MinIO: {kind}", rows)
+    for what in ("put", "get"):
+        assert median(bare[what]) / median(ours[what]) >= LEAST_OF_BARE - 0.05
+        assert theirs["put"] / median(ours[what]) >= LEAST_OF_DVC
 
 
 def swapped(contest: list[Any]) -> list[Any]:
@@ -187,8 +179,9 @@ def follow(*, data: Dataset, model: Out[Model]) -> None:
     (model.path / "y.txt").write_text((data.path / "x.txt").read_text())
 
 
-def test_a_steps_own_overhead(minio_url: str, tmp_path: Path, report: list[dict[str, Any]]) -> None:
-    for name, url in (("folder", (tmp_path / "store").as_uri()), ("minio", minio_url)):
+def test_a_steps_own_overhead(minio_url: str, tmp_path: Path) -> None:
+    rows = []
+    for name, url in (("a folder", (tmp_path / "store").as_uri()), ("MinIO", minio_url)):
         context = Context(open_store(url))
         execute(tiny, {"number": -1}, context)  # imports and connections are paid once a process
         computed, cached = [], []
@@ -197,13 +190,12 @@ def test_a_steps_own_overhead(minio_url: str, tmp_path: Path, report: list[dict[
             work = functools.partial(execute, follow, {"data": data}, context)
             computed.append(seconds(work))
             cached.append(seconds(work))
-        row = {
-            "what": f"overhead of a step, {name}",
-            "computed_s": round(median(computed), 4),
-            "cached_s": round(median(cached), 4),
-        }
-        report.append(row)
-        assert row["computed_s"] <= 0.15
+        rows += [
+            Row(f"computed, store in {name}", median(computed), "s"),
+            Row(f"cached, store in {name}", median(cached), "s"),
+        ]
+        assert median(computed) <= 0.15
+    keep("overhead", "A step's own overhead", rows)
 
 
 # The first word says whether the tasks that ask the registry are forks (docs/adr/0017).
@@ -222,7 +214,6 @@ def test_the_unchanged_pipeline_again(
     shared_data: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    report: list[dict[str, Any]],
     data: str,
 ) -> None:
     """The default estimator on the demo's data, and on UCI Adult with slices; then the same again.
@@ -263,15 +254,15 @@ def test_the_unchanged_pipeline_again(
             shutil.rmtree(tmp_path / ".assay", ignore_errors=True)
             first[how].append(seconds(functools.partial(assay, how, *words)))
             again[how].append(seconds(functools.partial(assay, how, *words)))
-    row: dict[str, Any] = {"what": f"the pipeline again, from the cache, {data}"}
-    for how in ("forks", "processes"):
-        row |= {
-            f"first_in_{how}_s": round(median(first[how]), 1),
-            f"again_in_{how}_s": round(median(again[how]), 1),
-        }
     # Of the faster first run: a ratio is no better for a slower one.
-    base = min(median(first["forks"]), median(first["processes"]))
-    shares = {how: round(median(again[how]) / base, 3) for how in again}
-    row |= {"share": shares["forks"], "share_in_processes": shares["processes"]}
-    report.append(row)
-    assert shares["forks"] <= 0.1, row
+    base = min(map(median, first.values()))
+    rows = [
+        Row(f"the first run, tasks are {how}", median(first[how]), "s") for how in sorted(first)
+    ]
+    rows += [
+        Row(f"the same again, tasks are {how}", median(again[how]), "s", base,
+            median(again[how]) / base, f"at most {MOST_OF_FIRST}" if how == "forks" else "")
+        for how in sorted(again)
+    ]  # fmt: skip
+    keep(f"cached-run-{data}", f"The unchanged pipeline again: {data}", rows)
+    assert median(again["forks"]) / base <= MOST_OF_FIRST

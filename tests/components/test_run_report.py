@@ -443,7 +443,7 @@ class TestARedRun:
         stages.write("gate", judged, state=runs.FAILED, error="no", exit_code=4, started=2)
         found = stages.report()
         assert found.outcome.verdict == "blocked"
-        assert found.outcome.reasons[-1] == "Ask for a rehearsal: down"
+        assert found.outcome.reasons[-1] == "Find rollback drills: down"
 
     def test_whose_task_was_killed_says_so(self, stages: Stages) -> None:
         stages.write_chain("split_data")

@@ -12,7 +12,7 @@ from typing import Any, Final
 import pytest
 
 from assay.components.gate.views import report
-from assay.components.run_report.facts import RAN, STEP_CACHE, Facts, Stage
+from assay.components.run_report.history import RAN, STEP_CACHE, RunHistory, Stage
 from assay.components.run_report.judge import Verdict
 from assay.components.run_report.views import About, page_of
 from assay.components.select_best.choice import choose
@@ -202,7 +202,7 @@ def run() -> str:
     policy = (
         b"gates:\n  - metric: accuracy > 0.9\n    confidence: 0.95\n  - metric: roc_auc > 0.5\n"
     )
-    facts = Facts(
+    history = RunHistory(
         tasks=[
             TaskStatus(HOSTILE[0], "1", "failed", 0.0, 1.5, error=HOSTILE[1], exit_code=3),
             TaskStatus("register", "2", "started", 0.0),
@@ -223,7 +223,7 @@ def run() -> str:
         decision=replay(policy, [evaluation.to_bytes()]),
     )  # fmt: skip
     verdict = Verdict("blocked", 3, HOSTILE, HOSTILE[4], "7")
-    return page_of(About("run-1", HOSTILE[4], "train", HOSTILE[3], "FAILED"), facts, verdict)
+    return page_of(About("run-1", HOSTILE[4], "train", HOSTILE[3], "FAILED"), history, verdict)
 
 
 def ground() -> str:

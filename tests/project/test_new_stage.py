@@ -72,7 +72,9 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     leave = shutil.ignore_patterns("__pycache__", "*.egg-info")
     for name in NAMES:
         shutil.copytree(ROOT / name, folder / name, ignore=leave)
-    for name in ("pyproject.toml", "setup.py", "README.md", "LICENSE"):
+    (folder / "tests/benchmarks").mkdir(parents=True)
+    files = ("pyproject.toml", "setup.py", "README.md", "LICENSE")
+    for name in (*files, "tests/benchmarks/plain_script.py"):
         shutil.copy(ROOT / name, folder / name)
     stage = folder / "components/training/tally"
     stage.mkdir()

@@ -15,6 +15,7 @@ from assay.core.attestation import about
 from assay.core.execution import Context, execute
 from assay.core.settings import APPROVAL_DAYS
 from assay.core.step import Evaluation, Out, Record, step
+from assay.core.tree import get_manifest
 from assay.errors import (
     AttestationError,
     IntegrityError,
@@ -406,3 +407,33 @@ def judged_of(world: Any) -> list[str]:
     decision = eligibility.decision_of(world.services, model, world.registry.find(MODEL, model))
     judged = eligibility.judgement_of(world.store, decision)
     return [model, decision, judged.test_data, *judged.evidence]
+
+
+def test_a_plain_copy_that_somebody_wrote_over_is_restored_and_reported(world: Any) -> None:
+    world.promote("one", "dev")
+    world.approve("dev")
+    world.sync()
+    copy = world.root / "store" / "views" / world.models["one"].removeprefix("sha256:")
+    right = (copy / "MLmodel").read_bytes()
+    (copy / "MLmodel").write_bytes(right + b"\nloader_module: elsewhere\n")
+    world.registry.set_alias(MODEL, "dev", "2")
+    (problem,) = world.sync().problems
+    assert "differs from" in problem
+    assert " in MLmodel; it was restored now" in problem
+    assert (copy / "MLmodel").read_bytes() == right
+    assert world.registry.at(MODEL, "dev").version == "1"
+    assert world.sync().problems == []
+
+
+def test_a_plain_copy_that_cannot_be_restored_moves_no_alias(world: Any) -> None:
+    world.promote("one", "dev")
+    world.approve("dev")
+    world.sync()
+    copy = world.root / "store" / "views" / world.models["one"].removeprefix("sha256:")
+    blob = get_manifest(world.store, world.models["one"]).files[0].blob.digest
+    (copy / "MLmodel").unlink()
+    world.store.remove_blob(blob)
+    world.registry.set_alias(MODEL, "dev", "2")
+    (problem,) = world.sync().problems
+    assert blob.removeprefix("sha256:") in problem
+    assert world.registry.at(MODEL, "dev").version == "2"

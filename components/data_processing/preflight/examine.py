@@ -88,7 +88,7 @@ def examine(plan: Plan, store: Store) -> Examined:
         UsageError: Names everything that is wrong, services that do not answer included.
         AssayError: The service's own error, if only services are at fault.
     """
-    found = Examined()
+    examined = Examined()
     errors: list[AssayError] = []
 
     def attempt(work: Callable[[], Any]) -> Any:
@@ -99,30 +99,30 @@ def examine(plan: Plan, store: Store) -> Examined:
             return None
 
     header: list[str] = attempt(lambda: _header(plan, store)) or []
-    policy: ParsedPolicy | None = attempt(lambda: _policy(plan, store, found))
-    attempt(lambda: _suite(plan, store, found, header))
-    checks: Sequence[Check] | None = attempt(lambda: _checks(plan, store, found, header))
-    attempt(lambda: _monitoring(plan, store, found, header))
-    attempt(lambda: _estimator(plan, found))
+    policy: ParsedPolicy | None = attempt(lambda: _policy(plan, store, examined))
+    attempt(lambda: _suite(plan, store, examined, header))
+    checks: Sequence[Check] | None = attempt(lambda: _checks(plan, store, examined, header))
+    attempt(lambda: _monitoring(plan, store, examined, header))
+    attempt(lambda: _estimator(plan, examined))
     attempt(lambda: _refuse(_column_problems(plan, header)))
     attempt(lambda: _refuse(_number_problems(plan)))
     if policy is not None and checks is not None:
         attempt(lambda: _refuse(_requirement_problems(plan, policy, checks, header)))
-        attempt(lambda: _refuse(_fit_problems(plan, policy, checks, found)))
+        attempt(lambda: _refuse(_fit_problems(plan, policy, checks, examined)))
     attempt(lambda: _reference(plan, store))
-    attempt(lambda: _reach_store(store, found))
-    attempt(lambda: _reach_registry(found))
+    attempt(lambda: _reach_store(store, examined))
+    attempt(lambda: _reach_registry(examined))
     if errors:
         raise _together(errors)
     counted = f"{len(header)} columns" if header else "columns not known before it is read"
     if plan.time_column:
         named = {*plan.columns["numeric_columns"], *plan.columns["categorical_columns"]}
         kept = plan.time_column in named
-        found.notes["time_column"] = f"{plan.time_column}: " + (
+        examined.notes["time_column"] = f"{plan.time_column}: " + (
             "a feature, as asked" if kept else "left out of the features"
         )
-    found.notes = {"data": f"{public(plan.data)}: {counted}", **found.notes}
-    return found
+    examined.notes = {"data": f"{public(plan.data)}: {counted}", **examined.notes}
+    return examined
 
 
 def _together(errors: Sequence[AssayError]) -> AssayError:
@@ -146,67 +146,67 @@ def _header(plan: Plan, store: Store) -> list[str]:
     return column_names(plan.data, options, store)
 
 
-def _policy(plan: Plan, store: Store, found: Examined) -> ParsedPolicy:
+def _policy(plan: Plan, store: Store, examined: Examined) -> ParsedPolicy:
     if plan.policy:
-        found.policy = read_document(plan.policy, Policy, store)
+        examined.policy = read_document(plan.policy, Policy, store)
     else:
         default = resources.files("assay.components.preflight").joinpath("default_policy.yaml")
-        found.policy = default.read_bytes()
-    policy = parse_policy(found.policy)
-    found.primary_metric = plan.primary_metric or policy.primary_metric
-    if policy.primary_metric not in {"", found.primary_metric}:
+        examined.policy = default.read_bytes()
+    policy = parse_policy(examined.policy)
+    examined.primary_metric = plan.primary_metric or policy.primary_metric
+    if policy.primary_metric not in {"", examined.primary_metric}:
         raise UsageError(
             f"primary_metric is {plan.primary_metric!r}, and the policy says "
             f"{policy.primary_metric!r}; leave the parameter empty, or have the policy changed"
         )
     margin = terms.margin(policy)
-    found.max_regression = plan.max_regression if margin is None else margin
-    if plan.max_regression not in {DEFAULT_MARGIN, found.max_regression}:
+    examined.max_regression = plan.max_regression if margin is None else margin
+    if plan.max_regression not in {DEFAULT_MARGIN, examined.max_regression}:
         raise UsageError(
             f"max_regression is {plan.max_regression:g}, and the policy's rule on regression_delta "
-            f"says {found.max_regression:g}, which counts; leave the parameter out, or have the "
+            f"says {examined.max_regression:g}, which counts; leave the parameter out, or have the "
             "policy changed"
         )
     _refuse([f"policy: {problem}" for problem in module_problems(policy.allowed_modules)])
-    found.allowed_modules = policy.allowed_modules
+    examined.allowed_modules = policy.allowed_modules
     origin = "" if plan.policy else " (none was given: the default, which forbids a regression)"
-    found.notes["policy"] = f"{len(policy.rules)} rules{origin}"
+    examined.notes["policy"] = f"{len(policy.rules)} rules{origin}"
     return policy
 
 
-def _suite(plan: Plan, store: Store, found: Examined, header: list[str]) -> None:
+def _suite(plan: Plan, store: Store, examined: Examined, header: list[str]) -> None:
     from assay.data.suite import parse_suite
 
     if not plan.suite:
-        found.notes["suite"] = "none was given: structural checks only"
+        examined.notes["suite"] = "none was given: structural checks only"
         return
-    found.suite = read_document(plan.suite, Suite, store)
-    suite = parse_suite(found.suite, header or None)
-    found.notes["suite"] = f"{len(suite.expectations)} expectations"
+    examined.suite = read_document(plan.suite, Suite, store)
+    suite = parse_suite(examined.suite, header or None)
+    examined.notes["suite"] = f"{len(suite.expectations)} expectations"
 
 
-def _checks(plan: Plan, store: Store, found: Examined, header: list[str]) -> Sequence[Check]:
+def _checks(plan: Plan, store: Store, examined: Examined, header: list[str]) -> Sequence[Check]:
     from assay.models.behaviour import column_names as names_in
     from assay.models.behaviour import parse_checks
 
     if not plan.checks:
-        found.notes["checks"] = "none were given: there will be no safety_violations"
+        examined.notes["checks"] = "none were given: there will be no safety_violations"
         return ()
-    found.checks = read_document(plan.checks, Checks, store)
-    parsed = parse_checks(found.checks)
+    examined.checks = read_document(plan.checks, Checks, store)
+    parsed = parse_checks(examined.checks)
     if header:
         _refuse(column_problems(names_in(parsed), header, "checks"))
-    found.notes["checks"] = f"{len(parsed)} checks"
+    examined.notes["checks"] = f"{len(parsed)} checks"
     return parsed
 
 
-def _monitoring(plan: Plan, store: Store, found: Examined, header: list[str]) -> None:
+def _monitoring(plan: Plan, store: Store, examined: Examined, header: list[str]) -> None:
     from assay.monitoring import parse_plan
 
     if not plan.monitoring:
         return
-    found.monitoring = read_document(plan.monitoring, MonitoringPlan, store)
-    parsed = parse_plan(found.monitoring)
+    examined.monitoring = read_document(plan.monitoring, MonitoringPlan, store)
+    parsed = parse_plan(examined.monitoring)
     if header:
         features = [name for name in header if name != plan.target]
         _refuse(
@@ -218,19 +218,19 @@ def _monitoring(plan: Plan, store: Store, found: Examined, header: list[str]) ->
                 )
             ]
         )
-    found.notes["monitoring"] = f"{len(parsed.detectors)} detectors"
+    examined.notes["monitoring"] = f"{len(parsed.detectors)} detectors"
 
 
-def _estimator(plan: Plan, found: Examined) -> None:
+def _estimator(plan: Plan, examined: Examined) -> None:
     from assay.models import check_estimator
 
     if plan.candidates is not None:
-        found.candidates = read_candidates(plan.candidates, found.allowed_modules)
-        found.notes["candidates"] = str(len(found.candidates))
+        examined.candidates = read_candidates(plan.candidates, examined.allowed_modules)
+        examined.notes["candidates"] = str(len(examined.candidates))
         return
 
-    _refuse(check_estimator(plan.estimator, plan.hyperparameters, found.allowed_modules))
-    found.notes["estimator"] = plan.estimator
+    _refuse(check_estimator(plan.estimator, plan.hyperparameters, examined.allowed_modules))
+    examined.notes["estimator"] = plan.estimator
 
 
 def _column_problems(plan: Plan, header: list[str]) -> list[str]:
@@ -304,14 +304,14 @@ def _requirement_problems(
 
 
 def _fit_problems(
-    plan: Plan, policy: ParsedPolicy, checks: Sequence[Check], found: Examined
+    plan: Plan, policy: ParsedPolicy, checks: Sequence[Check], examined: Examined
 ) -> list[str]:
     if plan.candidates is None:
         given = [("", plan.estimator, plan.hyperparameters)]
     else:
         given = [
             (f"candidate {place}, ", item["estimator"], item["hyperparameters"])
-            for place, item in enumerate(found.candidates, 1)
+            for place, item in enumerate(examined.candidates, 1)
         ]
     wants_little = not (plan.primary_metric or policy.primary_metric or checks) and all(
         fits.base_of(rule.expression.metric) not in fits.CLASSES | fits.NUMBERS
@@ -338,16 +338,16 @@ def _reference(plan: Plan, store: Store) -> None:
         dataset_columns(plan.reference, store, "reference")
 
 
-def _reach_store(store: Store, found: Examined) -> None:
+def _reach_store(store: Store, examined: Examined) -> None:
     """Write to the store and read back; if it has the probe, this step's record tests writing."""
     blob = store.put_bytes(PROBE)
     if store.get_bytes(blob.digest, len(PROBE)) != PROBE:
         raise IntegrityError(f"store {store.url} does not give back what was written")
-    found.notes["store"] = "reached, and written to"
+    examined.notes["store"] = "reached, and written to"
 
 
-def _reach_registry(found: Examined) -> None:
+def _reach_registry(examined: Examined) -> None:
     from assay.governance.registry import Registry
 
     Registry().ping()
-    found.notes["registry"] = "reached"
+    examined.notes["registry"] = "reached"

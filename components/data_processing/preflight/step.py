@@ -151,24 +151,24 @@ def preflight(
         threads=threads,
         candidates=candidates,
     )
-    found = examine(plan, services.store)
-    (policy_artifact.path / "policy.yaml").write_bytes(found.policy)
-    if found.suite is not None and suite_artifact is not None:
-        (suite_artifact.path / "suite.json").write_bytes(found.suite)
-    if found.checks is not None and checks_artifact is not None:
-        (checks_artifact.path / "checks.yaml").write_bytes(found.checks)
-    if found.monitoring is not None and monitoring_artifact is not None:
-        (monitoring_artifact.path / "monitoring.yaml").write_bytes(found.monitoring)
-    (record.path / "record.json").write_bytes(canonical_json({"notes": found.notes}))
+    examined = examine(plan, services.store)
+    (policy_artifact.path / "policy.yaml").write_bytes(examined.policy)
+    if examined.suite is not None and suite_artifact is not None:
+        (suite_artifact.path / "suite.json").write_bytes(examined.suite)
+    if examined.checks is not None and checks_artifact is not None:
+        (checks_artifact.path / "checks.yaml").write_bytes(examined.checks)
+    if examined.monitoring is not None and monitoring_artifact is not None:
+        (monitoring_artifact.path / "monitoring.yaml").write_bytes(examined.monitoring)
+    (record.path / "record.json").write_bytes(canonical_json({"notes": examined.notes}))
     (record.path / "summary.md").write_text(
-        "# Ready\n\n" + markdown_table(["looked at", "found"], list(found.notes.items())),
+        "# Ready\n\n" + markdown_table(["checked", "result"], list(examined.notes.items())),
         encoding="utf-8",
     )
     return {
-        "allowed_modules": list(found.allowed_modules),
-        "candidates": found.candidates,
-        "primary_metric": found.primary_metric,
-        "max_regression": found.max_regression,
+        "allowed_modules": list(examined.allowed_modules),
+        "candidates": examined.candidates,
+        "primary_metric": examined.primary_metric,
+        "max_regression": examined.max_regression,
         # Whole, so that the stages below name the same dataset whatever was written.
         "reference_artifact": reference,
     }

@@ -79,7 +79,7 @@ def compare(
     subjects = {"model": candidate.digest, "data": test_data.digest}
     said: list[Finding] = []
     if production is None:
-        found = difference.no_production(subjects)
+        measured = difference.no_production(subjects)
     else:
         subjects["production"] = production.digest
         admitted = sorted(platform_classes())
@@ -94,13 +94,13 @@ def compare(
         )
         with fixed_threads(threads):
             groups = exact(frame, test_data.path)
-            found = difference.compare(ours, theirs, frame, groups, rows, settings, subjects)
-    found.evidence.write(comparison.path)
-    views.write(found, settings, comparison.path)
-    comparison.annotations["verdict"] = str(found.evidence.verdict)
+            measured = difference.compare(ours, theirs, frame, groups, rows, settings, subjects)
+    measured.evidence.write(comparison.path)
+    views.write(measured, settings, comparison.path)
+    comparison.annotations["verdict"] = str(measured.evidence.verdict)
     return {
-        "verdict": str(found.evidence.verdict),
-        "reason": found.evidence.reason,
+        "verdict": str(measured.evidence.verdict),
+        "reason": measured.evidence.reason,
         **findings.values(said),
     }
 

@@ -21,16 +21,16 @@ MAX_BARS: Final = 30
 MAX_MARKDOWN_ROWS: Final = 50
 
 
-def write(found: "Difference", settings: "Settings", folder: Path) -> None:
+def write(difference: "Difference", settings: "Settings", folder: Path) -> None:
     """Write `report.html` and `summary.md`.
 
     Args:
-        found: What the comparison measured.
+        difference: What the comparison measured.
         settings: What it was asked for.
         folder: Where the files go.
     """
-    evidence = found.evidence
-    if not found.primary:
+    evidence = difference.evidence
+    if not difference.primary:
         (folder / "report.html").write_text(
             page(TITLE, [], subtitle=NO_PRODUCTION), encoding="utf-8"
         )
@@ -38,15 +38,15 @@ def write(found: "Difference", settings: "Settings", folder: Path) -> None:
         return
     verdict = str(evidence.verdict)
     names = (short(evidence.subjects["model"]), short(evidence.subjects["production"]))
-    finding = _finding(found, settings)
+    finding = _finding(difference, settings)
     if evidence.values["regression_delta"] is None:
-        sections = [Section("Rows", table(("what", "rows"), _counts(found), align="lr"))]
-        shown = markdown_table(("what", "rows"), _counts(found))
+        sections = [Section("Rows", table(("what", "rows"), _counts(difference), align="lr"))]
+        shown = markdown_table(("what", "rows"), _counts(difference))
     else:
-        rows, facts = _rows(found), _facts(found, settings)
+        rows, facts = _rows(difference), _facts(difference, settings)
         sections = [
-            Section("How much worse the candidate is", _bars(found, settings)),
-            Section("Both models", _both(found)),
+            Section("How much worse the candidate is", _bars(difference, settings)),
+            Section("Both models", _both(difference)),
             Section(
                 "All rows and slices",
                 long_table(HEADERS, rows, "slices", align="lrrrl", stacked=True),
@@ -71,23 +71,23 @@ def write(found: "Difference", settings: "Settings", folder: Path) -> None:
     )
 
 
-def _finding(found: "Difference", settings: "Settings") -> str:
-    evidence = found.evidence
+def _finding(difference: "Difference", settings: "Settings") -> str:
+    evidence = difference.evidence
     delta, bounds = evidence.values["regression_delta"], evidence.intervals.get("regression_delta")
     if evidence.reason or delta is None:
         return evidence.reason or "The difference is not defined on these rows."
     own = None if bounds is None else (bounds.low, bounds.high, bounds.confidence)
-    return regression_text(found.primary, delta, own, "<", settings.margin)
+    return regression_text(difference.primary, delta, own, "<", settings.margin)
 
 
-def _bars(found: "Difference", settings: "Settings") -> Markup:
+def _bars(difference: "Difference", settings: "Settings") -> Markup:
     """A bar for all rows, and for the slices that lose most."""
-    evidence = found.evidence
+    evidence = difference.evidence
     bounds = evidence.intervals.get("regression_delta")
     whole = ("all rows", evidence.values["regression_delta"], bounds, str(evidence.verdict))
     parts = [
         (part.name.strip("{}"), part.delta, part.bounds, part.verdict)
-        for part in found.slices
+        for part in difference.slices
         if part.delta is not None
     ]
     shown = sorted(parts, key=lambda part: -(part[1] or 0.0))[:MAX_BARS]
@@ -105,12 +105,14 @@ def _bars(found: "Difference", settings: "Settings") -> Markup:
             for name, delta, bounds, verdict in (whole, *shown)
         ],
         mark=0.0,
-        note=f"Difference in {found.primary}; left of the dashed line the candidate is better.",
+        note=(
+            f"Difference in {difference.primary}; left of the dashed line the candidate is better."
+        ),
     )
 
 
-def _rows(found: "Difference") -> list[tuple[Any, ...]]:
-    evidence = found.evidence
+def _rows(difference: "Difference") -> list[tuple[Any, ...]]:
+    evidence = difference.evidence
     bounds = evidence.intervals.get("regression_delta")
     rows: list[tuple[Any, ...]] = [
         (
@@ -137,13 +139,13 @@ def _rows(found: "Difference") -> list[tuple[Any, ...]]:
             "" if part.p_value is None else number(part.p_value),
             part.verdict,
         )
-        for part in found.slices
+        for part in difference.slices
     ]
     return rows
 
 
-def _counts(found: "Difference") -> list[tuple[str, str]]:
-    values = found.evidence.values
+def _counts(difference: "Difference") -> list[tuple[str, str]]:
+    values = difference.evidence.values
     return [
         (
             "test rows that neither model was trained on, compared",
@@ -153,10 +155,13 @@ def _counts(found: "Difference") -> list[tuple[str, str]]:
     ]
 
 
-def _facts(found: "Difference", settings: "Settings") -> list[tuple[str, str]]:
-    values = found.evidence.values
+def _facts(difference: "Difference", settings: "Settings") -> list[tuple[str, str]]:
+    values = difference.evidence.values
     facts = [
-        ("worse by", f"how much worse the candidate's {found.primary} is; below 0 it is better"),
+        (
+            "worse by",
+            f"how much worse the candidate's {difference.primary} is; below 0 it is better",
+        ),
         ("margin", f"{settings.margin:g}: a larger loss is not accepted"),
         ("interval", f"of the paired difference, at {settings.confidence:g}"),
         (
@@ -164,7 +169,7 @@ def _facts(found: "Difference", settings: "Settings") -> list[tuple[str, str]]:
             number(values.get("minimum_detectable_difference")),
         ),
     ]
-    facts += _counts(found)
+    facts += _counts(difference)
     if "mcnemar_p_value" in values:
         facts.append(
             ("McNemar's p-value (both right equally often)", number(values["mcnemar_p_value"]))
@@ -172,8 +177,8 @@ def _facts(found: "Difference", settings: "Settings") -> list[tuple[str, str]]:
     return facts
 
 
-def _both(found: "Difference") -> Markup:
-    values = found.evidence.values
+def _both(difference: "Difference") -> Markup:
+    values = difference.evidence.values
     names = [n.removeprefix("candidate_") for n in values if n.startswith("candidate_")]
     rows = [(n, number(values[f"candidate_{n}"]), number(values[f"production_{n}"])) for n in names]
     return table(("metric", "candidate", "production"), rows, align="lrr")

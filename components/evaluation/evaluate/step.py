@@ -80,15 +80,15 @@ def evaluate(
         groups = exact(frame, test_data.path)
         given = checks.path if checks else None
         own = subjects | ({"checks": checks.digest} if checks else {})
-        found = quality.evaluate(loaded, frame, groups, given, settings, own)
-        found.evidence.write(evaluation.path)
-        views.write(found, loaded.target, evaluation.path)
+        result = quality.evaluate(loaded, frame, groups, given, settings, own)
+        result.evidence.write(evaluation.path)
+        views.write(result, loaded.target, evaluation.path)
         measured = latency.measure(loaded, frame, latency_rows, model.path, subjects)
     measured.write(measurements.path)
-    values = found.evidence.values
+    values = result.evidence.values
     return {
-        "primary_metric": found.primary,
-        "primary_value": values[found.primary] or 0.0,
+        "primary_metric": result.primary,
+        "primary_value": values[result.primary] or 0.0,
         "safety_violations": int(values.get("safety_violations") or 0),
-        **findings.values(found.findings),
+        **findings.values(result.findings),
     }

@@ -34,45 +34,45 @@ MAX_LABEL: Final = 12
 """Characters of a class's name in a figure."""
 
 
-def write(found: "Quality", target: str, folder: Path) -> None:
+def write(quality: "Quality", target: str, folder: Path) -> None:
     """Write `report.html`, `summary.md`, and for classes `classification.json`.
 
     Args:
-        found: What the evaluation measured.
+        quality: What the evaluation measured.
         target: The column that the model predicts.
         folder: Where the files go.
     """
-    evidence = found.evidence
+    evidence = quality.evidence
     overall = _rows(evidence, labelled=False)
     title = f"Evaluation of {target}"
     model = short(evidence.subjects["model"])
-    quality = f"{found.primary} {_interval(evidence, found.primary)}"
+    headline = f"{quality.primary} {_interval(evidence, quality.primary)}"
     rows = f"{evidence.values['test_rows'] or 0:,.0f} held-out rows"
-    sections = [Section("Metrics", _metrics(found))]
-    if drawn := _figures(found.predictions):
-        sections.append(Section("Plots", figures(*drawn) + _confusions(found.predictions)))
-    if found.slices:
+    sections = [Section("Metrics", _metrics(quality))]
+    if drawn := _figures(quality.predictions):
+        sections.append(Section("Plots", figures(*drawn) + _confusions(quality.predictions)))
+    if quality.slices:
         sliced = _rows(evidence, labelled=True)
-        bars = _slice_bars(found)
+        bars = _slice_bars(quality)
         sections.append(Section("Slices", bars + long_table(HEADERS, sliced, "values of slices")))
-    sections.append(Section("Behaviour", _behaviour(found)))
+    sections.append(Section("Behaviour", _behaviour(quality)))
     sections.append(Section("All metrics", table(HEADERS, overall)))
     (folder / "report.html").write_text(
         page(
             title,
             sections,
-            subtitle=f"{quality} on {rows}. Model {model}.",
-            preview=f"Assay evaluation of {target} ({model}): {quality} on {rows}",
+            subtitle=f"{headline} on {rows}. Model {model}.",
+            preview=f"Assay evaluation of {target} ({model}): {headline} on {rows}",
         ),
         encoding="utf-8",
     )
     (folder / "summary.md").write_text(
-        f"# {markdown_text(title)}\n\n{markdown_text(f'{quality} on {rows}')}\n\n"
+        f"# {markdown_text(title)}\n\n{markdown_text(f'{headline} on {rows}')}\n\n"
         + markdown_table(HEADERS, overall),
         encoding="utf-8",
     )
-    if found.predictions.task != "regression":
-        curves = json.dumps(_classification(found.predictions), sort_keys=True)
+    if quality.predictions.task != "regression":
+        curves = json.dumps(_classification(quality.predictions), sort_keys=True)
         (folder / "classification.json").write_text(curves, encoding="utf-8")
 
 
@@ -90,29 +90,29 @@ def _rows(evidence: "EvidenceDocument", *, labelled: bool) -> list[tuple[str, st
     ]
 
 
-def _metrics(found: "Quality") -> Markup:
+def _metrics(quality: "Quality") -> Markup:
     """The primary metric as a card, and those that share its scale as bars."""
-    evidence = found.evidence
-    bounds = evidence.intervals.get(found.primary)
+    evidence = quality.evidence
+    bounds = evidence.intervals.get(quality.primary)
     between = ""
     if bounds is not None:
         level = f"at {100 * bounds.confidence:.4g} %"
         between = f"{number(bounds.low)} to {number(bounds.high)} {level}"
     key: list[tuple[str, Any, str]] = [
-        (found.primary, evidence.values[found.primary], between),
+        (quality.primary, evidence.values[quality.primary], between),
         ("held-out rows", f"{evidence.values['test_rows'] or 0:,.0f}", ""),
     ]
-    if found.checks:
-        violated = sum(check.violated for check in found.checks)
-        key.append(("violations of checks", f"{violated:,}", f"{len(found.checks)} checks"))
+    if quality.checks:
+        violated = sum(check.violated for check in quality.checks)
+        key.append(("violations of checks", f"{violated:,}", f"{len(quality.checks)} checks"))
     bars = [
         _bar(name, name, evidence)
-        for name in sorted(evidence.intervals, key=lambda name: name != found.primary)
+        for name in sorted(evidence.intervals, key=lambda name: name != quality.primary)
         if not is_labelled(name)
         and name not in LOWER_IS_BETTER
         and evidence.values.get(name) is not None
     ]
-    if found.predictions.task == "regression":
+    if quality.predictions.task == "regression":
         bars = []  # each metric has a unit of its own
     return cards(key) + (interval_bars(bars) if bars else Markup())
 
@@ -123,8 +123,8 @@ def _bar(label: str, name: str, evidence: "EvidenceDocument") -> Bar:
     return Bar(label, evidence.values[name], low, high)
 
 
-def _behaviour(found: "Quality") -> Markup:
-    if not found.checks:
+def _behaviour(quality: "Quality") -> Markup:
+    if not quality.checks:
         return paragraph("No behavioural checks were given, so none has passed.")
     rows = [
         (
@@ -134,7 +134,7 @@ def _behaviour(found: "Quality") -> Markup:
             "yes" if c.violations else "no",
             c.example,
         )
-        for c in found.checks
+        for c in quality.checks
     ]
     headers = ("check", "kind", "violated", "counts", "first violation")
     return long_table(headers, rows, "checks", stacked=True)
@@ -151,16 +151,16 @@ def _figures(predictions: "Predictions") -> list[Markup]:
 
 def _classification(predictions: "Predictions") -> dict[str, Any]:
     labels, matrix = _confusion(predictions)
-    found: dict[str, Any] = {"confusion_matrix": {"labels": labels, "matrix": matrix.tolist()}}
+    curves: dict[str, Any] = {"confusion_matrix": {"labels": labels, "matrix": matrix.tolist()}}
     if predictions.positive_score is not None:
         fpr, tpr, thresholds = _roc(predictions)
-        found["roc"] = {
+        curves["roc"] = {
             "fpr": [tidy(value) for value in fpr],
             "tpr": [tidy(value) for value in tpr],
             # The curve begins above every score, which is no number that JSON has.
             "threshold": [tidy(min(float(value), 1.0)) for value in thresholds],
         }
-    return found
+    return curves
 
 
 def _confusion(predictions: "Predictions") -> tuple[list[str], np.ndarray]:
@@ -249,15 +249,15 @@ def _residuals(predictions: "Predictions") -> Markup:
     return figure_svg(figure, "Residuals by prediction")
 
 
-def _slice_bars(found: "Quality") -> Markup:
+def _slice_bars(quality: "Quality") -> Markup:
     """The primary metric of the worst slices with its interval, beside that of all rows."""
-    evidence = found.evidence
-    prefix = f"{found.primary}{{"
-    worst = 1 if found.primary in LOWER_IS_BETTER else -1
+    evidence = quality.evidence
+    prefix = f"{quality.primary}{{"
+    worst = 1 if quality.primary in LOWER_IS_BETTER else -1
     values = [(n, v) for n, v in evidence.values.items() if n.startswith(prefix) and v is not None]
     shown = sorted(values, key=lambda pair: -worst * pair[1])[:MAX_BARS]
     if not shown:
         return Markup()
-    note = f"{found.primary}, the worst slices first; dashed: all rows."
+    note = f"{quality.primary}, the worst slices first; dashed: all rows."
     bars = [_bar(name[len(prefix) : -1], name, evidence) for name, _ in shown]
-    return interval_bars(bars, mark=evidence.values[found.primary], note=note)
+    return interval_bars(bars, mark=evidence.values[quality.primary], note=note)

@@ -20,7 +20,7 @@ from assay.reports.page import (
 )
 from assay.text import short
 
-HEADERS: Final = ("rule", "outcome", "what was found", "line", "why it is there")
+HEADERS: Final = ("rule", "outcome", "result", "line", "reason")
 MAX_BARS: Final = 40
 MAX_MARKDOWN_ROWS: Final = 50
 HOLDS: Final = "Every rule that applies holds."
@@ -69,7 +69,7 @@ def summary(decision: Decision) -> str:
     rest = f"\n{more} more are in the report.\n" if more > 0 else ""
     return (
         f"# Decision: {decision.verdict.value}\n\n{lead}"
-        + markdown_table(("rule", "outcome", "what was found"), rows[:MAX_MARKDOWN_ROWS])
+        + markdown_table(("rule", "outcome", "result"), rows[:MAX_MARKDOWN_ROWS])
         + rest
         + "\n"
         + markdown_table(
@@ -135,8 +135,8 @@ def _about(decision: Decision) -> list[tuple[str, str]]:
     return [
         ("model", decision.model),
         ("production model", decision.production or "none"),
-        ("data", decision.data or "not told"),
-        ("test data", decision.test_data or "not told"),
+        ("data", decision.data or "unknown"),
+        ("test data", decision.test_data or "unknown"),
         ("policy", decision.policy_artifact or _NONE),
         ("policy.yaml", decision.policy),
         ("on failure", decision.on_fail),

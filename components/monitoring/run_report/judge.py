@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from assay.components.run_report.facts import WORDS, Facts
+from assay.components.run_report.history import WORDS, RunHistory
 from assay.errors import (
     VERDICTS,
     IntegrityError,
@@ -71,28 +71,28 @@ def words(name: str) -> str:
     return WORDS.get(name) or one_line(name.replace("_", " ")).capitalize()
 
 
-def judge(facts: Facts, state: str, model_name: str, error: str = "") -> Verdict:
+def judge(history: RunHistory, state: str, model_name: str, error: str = "") -> Verdict:
     """The verdict.
 
     Args:
-        facts: What the records and attestations of the stages show.
+        history: What the records and attestations of the stages show.
         state: KFP's state of the run.
         model_name: The model that a registration has to be about.
         error: KFP's error message; empty today.
     """
     state = one_line(state).upper()
-    version, doubt = _registered(facts, model_name)
+    version, doubt = _registered(history, model_name)
     if version and state in _COMPLETE:
         return Verdict("passed", 0, version=version)  # a record that contradicts this is a hint
-    red = _red(facts.tasks, complete=state in _COMPLETE)
+    red = _red(history.tasks, complete=state in _COMPLETE)
     if failed := [task for task in red if task.state == runs.FAILED]:
-        return _failed(facts, failed, version)
+        return _failed(history, failed, version)
     more: tuple[str, ...] = (f"KFP says: {_cut(error)}",) if error else ()
     if version:
         more += (f"version {version} was registered by then",)
     if state in _STOPPED:
         return Verdict(
-            "canceled", 1, (_stopped(facts, red), *more),
+            "canceled", 1, (_stopped(history, red), *more),
             "if nobody canceled it, a driver of KFP failed: look at the events of the next task",
             version, proved=False,
         )  # fmt: skip
@@ -109,10 +109,12 @@ def judge(facts: Facts, state: str, model_name: str, error: str = "") -> Verdict
         )  # fmt: skip
     if version and state not in _FAILED:
         return Verdict("passed", 0, version=version)
-    return _unproved(facts, state, doubt, version, more)
+    return _unproved(history, state, doubt, version, more)
 
 
-def _unproved(facts: Facts, state: str, doubt: str, version: str, more: tuple[str, ...]) -> Verdict:
+def _unproved(
+    history: RunHistory, state: str, doubt: str, version: str, more: tuple[str, ...]
+) -> Verdict:
     """The verdict where no record shows a failure and no registration is proved."""
     if state in _COMPLETE:
         missing = "no record of a registration was found"
@@ -122,14 +124,14 @@ def _unproved(facts: Facts, state: str, doubt: str, version: str, more: tuple[st
             "passed", 0, (f"KFP says {state.lower()}; {missing}",),
             "look for the version in the registry before you rely on it", proved=False,
         )  # fmt: skip
-    return Verdict("failed", 1, (_silent(facts, state), *more), _EVENTS, version, proved=False)
+    return Verdict("failed", 1, (_silent(history, state), *more), _EVENTS, version, proved=False)
 
 
-def _registered(facts: Facts, model_name: str) -> tuple[str, str]:
+def _registered(history: RunHistory, model_name: str) -> tuple[str, str]:
     """The version that this run is proved to have registered, and why it is not proved."""
-    registration = facts.stage("register")
+    registration = history.stage("register")
     if registration is None or registration.attestation is None:
-        return "", next((one.doubt for one in facts.stages if one.step == "register"), "")
+        return "", next((one.doubt for one in history.stages if one.step == "register"), "")
     if registration.attestation.parameters.get("model_name") != model_name:
         return "", f"the registration is of another model than {model_name}"
     version = registration.values.get("version")
@@ -154,28 +156,28 @@ def _red(tasks: list[runs.TaskStatus], *, complete: bool) -> list[runs.TaskStatu
     return final if final or complete else red
 
 
-def _failed(facts: Facts, failed: list[runs.TaskStatus], version: str) -> Verdict:
+def _failed(history: RunHistory, failed: list[runs.TaskStatus], version: str) -> Verdict:
     main = next((task for task in failed if task.exit_code in _VERDICTS), failed[0])
     exit_code = main.exit_code or 1
     ordered = [main, *(task for task in failed if task is not main)]
     reasons: list[str] = []
     for task in ordered:
-        reasons += _attested(facts, task) or _recorded(task)
+        reasons += _attested(history, task) or _recorded(task)
     verdict = runs.verdict_of(exit_code)
-    attested = bool(_attested(facts, main))
+    attested = bool(_attested(history, main))
     if version:
         reasons.append(f"version {version} was registered by then")
     if verdict != "failed" and not attested and main.task in _JUDGES:
         reasons.append("this is what a record says; no attestation of this run shows it")
     return Verdict(
         verdict, exit_code, tuple(dict.fromkeys(reasons))[:MAX_REASONS],
-        _remedy(facts, main, verdict, exit_code), version, proved=attested,
+        _remedy(history, main, verdict, exit_code), version, proved=attested,
     )  # fmt: skip
 
 
-def _attested(facts: Facts, task: runs.TaskStatus) -> list[str]:
+def _attested(history: RunHistory, task: runs.TaskStatus) -> list[str]:
     """Why a stage that judges did not pass, from its attestation."""
-    for stage in reversed(facts.stages):
+    for stage in reversed(history.stages):
         same = (stage.task, stage.process) == (task.task, task.process)
         if not same or stage.verdict in {"", "pass"}:
             continue
@@ -204,13 +206,13 @@ def _cut(text: str) -> str:
     return line if len(line) <= _MAX_REASON else f"{line[: _MAX_REASON - 1]}…"
 
 
-def _remedy(facts: Facts, main: runs.TaskStatus, verdict: str, exit_code: int) -> str:
+def _remedy(history: RunHistory, main: runs.TaskStatus, verdict: str, exit_code: int) -> str:
     if verdict != "failed" and main.task not in _JUDGES:
         return ""  # register's reason has the remedy
     if verdict == "rejected":
-        return _rejected(facts)
+        return _rejected(history)
     if verdict == "blocked":
-        return _missed(facts)
+        return _missed(history)
     if verdict == "inconclusive":
         return (
             "too little test data to tell: give more rows, or a larger test_fraction; a rule that "
@@ -219,8 +221,8 @@ def _remedy(facts: Facts, main: runs.TaskStatus, verdict: str, exit_code: int) -
     return _REMEDIES.get(exit_code, _BUG)
 
 
-def _rejected(facts: Facts) -> str:
-    values = facts.validation.values if facts.validation else {}
+def _rejected(history: RunHistory) -> str:
+    values = history.validation.values if history.validation else {}
     failed, given = values.get("failed_expectations"), values.get("expectations")
     what = "mend the data"
     if failed and given:
@@ -231,15 +233,15 @@ def _rejected(facts: Facts) -> str:
     return f"{what}; data_report shows each column"
 
 
-def _missed(facts: Facts) -> str:
+def _missed(history: RunHistory) -> str:
     """The first rule that is not met, and by how much."""
-    rows = facts.decision.rows if facts.decision else ()
+    rows = history.decision.rows if history.decision else ()
     missed = [row for row in rows if row.outcome is Outcome.FAIL]
     rules = [row for row in missed if row.kind is Kind.RULE]
     change = "improve the model, or have the policy's owners change the rule"
     documents = [row for row in missed if row.kind is Kind.DOCUMENT]
     if documents and (not rules or rules[0].value is None):
-        roles = {digest: role for role, digest in facts.digests().items()}
+        roles = {digest: role for role, digest in history.digests().items()}
         what = roles.get(documents[0].evidence, "a piece of evidence")
         return f"{what} does not pass, or cannot count: the table of the gate says why"
     if not rules:
@@ -253,19 +255,19 @@ def _missed(facts: Facts) -> str:
     return f"{rule} {by}: {change}"
 
 
-def _stopped(facts: Facts, red: list[runs.TaskStatus]) -> str:
+def _stopped(history: RunHistory, red: list[runs.TaskStatus]) -> str:
     running = [task for task in red if task.state == runs.STARTED]
     if running:
         return f"the run was stopped while this was running: {_list(running)}"
-    done = [task for task in facts.tasks if task.state == runs.DONE]
+    done = [task for task in history.tasks if task.state == runs.DONE]
     return f"the run was stopped {f'after {words(done[-1].task)}' if done else 'before any stage'}"
 
 
-def _silent(facts: Facts, state: str) -> str:
+def _silent(history: RunHistory, state: str) -> str:
     known = "" if state in _FAILED else f"KFP's state of the run is {state or 'empty'}; "
-    if not facts.tasks:
+    if not history.tasks:
         return f"{known}no stage said anything"
-    return f"{known}no stage said why; the last that ended is {words(facts.tasks[-1].task)}"
+    return f"{known}no stage said why; the last that ended is {words(history.tasks[-1].task)}"
 
 
 def _list(tasks: Iterable[runs.TaskStatus]) -> str:

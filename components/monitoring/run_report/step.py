@@ -7,7 +7,7 @@ from assay.core.settings import NOTIFY_URL
 from assay.core.step import Out, Record, Services, Values, step
 
 if TYPE_CHECKING:
-    from assay.components.run_report.facts import Facts
+    from assay.components.run_report.history import RunHistory
     from assay.components.run_report.judge import Verdict
     from assay.components.run_report.message import Message
     from assay.components.run_report.views import About
@@ -52,23 +52,23 @@ def run_report(
         exit_code (int): Of `assay submit` for this run.
         outcome (str): What became of the message.
     """
-    from assay.components.run_report import facts, judge, views
+    from assay.components.run_report import history, judge, views
     from assay.components.run_report.message import Message
     from assay.core.digest import canonical_json
 
     run, notes = _run_id()
-    found = facts.read(services, run, "run_report") if run else facts.Facts()
-    found.notes[:0] = notes
-    verdict = judge.judge(found, state, model_name, error)
+    run_history = history.read(services, run, "run_report") if run else history.RunHistory()
+    run_history.notes[:0] = notes
+    verdict = judge.judge(run_history, state, model_name, error)
     about = views.About(run, name, pipeline, model_name, state)
-    _write_outcome(services, about, found, verdict)
-    (record.path / "report.html").write_text(views.page_of(about, found, verdict), "utf-8")
-    (record.path / "summary.md").write_text(views.summary(about, found, verdict), "utf-8")
-    (record.path / "metrics.json").write_text(views.metrics_json(found), "utf-8")
+    _write_outcome(services, about, run_history, verdict)
+    (record.path / "report.html").write_text(views.page_of(about, run_history, verdict), "utf-8")
+    (record.path / "summary.md").write_text(views.summary(about, run_history, verdict), "utf-8")
+    (record.path / "metrics.json").write_text(views.metrics_json(run_history), "utf-8")
     message = Message(model_name, verdict.verdict, pipeline, name, verdict.reasons, verdict.version)
     outcome = _send(message, message_format)
     document = {
-        **views.document(about, found, verdict),
+        **views.document(about, run_history, verdict),
         "format": message_format,
         "outcome": outcome,
     }
@@ -90,7 +90,9 @@ def _run_id() -> tuple[str, list[str]]:
     return run, [] if run else ["ASSAY_RUN is not set, so no stage's record can be found"]
 
 
-def _write_outcome(services: Services, about: "About", found: "Facts", verdict: "Verdict") -> None:
+def _write_outcome(
+    services: Services, about: "About", run_history: "RunHistory", verdict: "Verdict"
+) -> None:
     """Store the result of the run, for `assay submit` and `assay runs`."""
     import time
 
@@ -108,14 +110,14 @@ def _write_outcome(services: Services, about: "About", found: "Facts", verdict: 
         exit_code=verdict.exit_code,
         reasons=verdict.reasons,
         remedy=verdict.remedy,
-        digests=found.digests(),
+        digests=run_history.digests(),
         version=verdict.version,
         finished=time.time(),
     )
     try:
         runs.write_outcome(services.store, record)
     except AssayError as error:
-        found.notes.append(f"what came of the run was not recorded: {error}")
+        run_history.notes.append(f"what came of the run was not recorded: {error}")
 
 
 def _send(message: "Message", message_format: str) -> str:

@@ -9,7 +9,14 @@ from urllib.parse import quote, urlsplit
 
 from markupsafe import Markup
 
-from assay.components.run_report.facts import KFP_CACHE, PER_MODEL, RAN, STEP_CACHE, Facts, Stage
+from assay.components.run_report.history import (
+    KFP_CACHE,
+    PER_MODEL,
+    RAN,
+    STEP_CACHE,
+    RunHistory,
+    Stage,
+)
 from assay.components.run_report.judge import Verdict, words
 from assay.core.settings import MLFLOW_URI
 from assay.evidence.format import EvidenceDocument, Interval
@@ -75,17 +82,17 @@ def _ends(bounds: Interval | None) -> tuple[float | None, float | None]:
     return (bounds.low, bounds.high) if bounds else (None, None)
 
 
-def metrics(facts: Facts) -> list[Metric]:
+def metrics(history: RunHistory) -> list[Metric]:
     """The model's quality on all held-out rows, the primary metric first."""
-    found = facts.evaluation
-    primary = facts.value("evaluate", "primary_metric")
+    evidence = history.evaluation
+    primary = history.value("evaluate", "primary_metric")
     names = [
         name
-        for name, value in (found.values if found else {}).items()
+        for name, value in (evidence.values if evidence else {}).items()
         if value is not None and not is_labelled(name) and not _is_derived(name)
     ]
     names.sort(key=lambda name: (name != primary, _rank(name), name))
-    return [_metric(found, name) for name in names if found]
+    return [_metric(evidence, name) for name in names if evidence]
 
 
 def _rank(name: str) -> int:
@@ -98,36 +105,36 @@ def _is_derived(name: str) -> bool:
     return name in _COUNTS or name.endswith("_gap")
 
 
-def _metric(found: EvidenceDocument, name: str) -> Metric:
-    return Metric(name, found.values[name] or 0.0, found.intervals.get(name))
+def _metric(evidence: EvidenceDocument, name: str) -> Metric:
+    return Metric(name, evidence.values[name] or 0.0, evidence.intervals.get(name))
 
 
 def _finite(number: float | None) -> float | None:
     return number if number is not None and math.isfinite(number) else None
 
 
-def metrics_json(facts: Facts) -> str:
+def metrics_json(history: RunHistory) -> str:
     """The same names for every run of one kind of task, the primary metric first.
 
     KFP sorts by name. So where another name would come before it, the primary metric has a row of
     its own besides.
     """
-    found = metrics(facts)
-    shown = {metric.name: metric.value for metric in found}
-    for document, names in ((facts.evaluation, _COUNTS[:1]), (facts.measurements, _MEASURED)):
+    measured = metrics(history)
+    shown = {metric.name: metric.value for metric in measured}
+    for document, names in ((history.evaluation, _COUNTS[:1]), (history.measurements, _MEASURED)):
         values = document.values if document else {}
         shown.update({name: value for name in names if (value := values.get(name)) is not None})
-    if found and min(shown) != found[0].name:
-        shown = {f"1. {found[0].name}": found[0].value, **shown}
+    if measured and min(shown) != measured[0].name:
+        shown = {f"1. {measured[0].name}": measured[0].value, **shown}
     return json.dumps(shown)
 
 
-def page_of(about: About, facts: Facts, verdict: Verdict) -> str:
+def page_of(about: About, history: RunHistory, verdict: Verdict) -> str:
     """The whole report.
 
     Args:
         about: Which run it is.
-        facts: What is known of it.
+        history: What is known of it.
         verdict: The verdict of the run.
 
     Returns:
@@ -136,12 +143,12 @@ def page_of(about: About, facts: Facts, verdict: Verdict) -> str:
     sections = [
         *([Section("What to change", paragraph(verdict.remedy))] if verdict.remedy else []),
         *_registered(about, verdict),
-        *_rules(facts),
-        *_quality(facts),
-        *_comparison(facts),
-        Section("Stages", _stages(facts)),
-        *_digests(facts),
-        *_notes(facts),
+        *_rules(history),
+        *_quality(history),
+        *_comparison(history),
+        Section("Stages", _stages(history)),
+        *_digests(history),
+        *_notes(history),
     ]
     subtitle = " · ".join(part for part in (about.name, about.pipeline) if part)
     return page(
@@ -165,15 +172,15 @@ def _registered(about: About, verdict: Verdict) -> Iterator[Section]:
         yield Section("Registered", paragraph(text))
 
 
-def _rules(facts: Facts) -> Iterator[Section]:
+def _rules(history: RunHistory) -> Iterator[Section]:
     """The gate's rules, those that do not hold first."""
-    if facts.decision is None:
+    if history.decision is None:
         return
     bad = [Outcome.FAIL, Outcome.INCONCLUSIVE]
     order = [*bad, Outcome.PASS, Outcome.SKIPPED]
-    rows = [row for row in facts.decision.rows if row.kind is Kind.RULE or row.outcome in bad]
+    rows = [row for row in history.decision.rows if row.kind is Kind.RULE or row.outcome in bad]
     rows.sort(key=lambda row: order.index(row.outcome))
-    roles = {digest: role for role, digest in facts.digests().items()}
+    roles = {digest: role for role, digest in history.digests().items()}
     cells = [
         (roles.get(row.evidence, row.text), row.outcome.value, row.explanation) for row in rows
     ]
@@ -182,17 +189,17 @@ def _rules(facts: Facts) -> Iterator[Section]:
     yield Section("Gate", _folded(headers, cells, min(applied, MAX_RULES), "rules", stacked=True))
 
 
-def _quality(facts: Facts) -> Iterator[Section]:
-    found, shown = facts.evaluation, metrics(facts)
-    if found is None or not shown:
+def _quality(history: RunHistory) -> Iterator[Section]:
+    evidence, shown = history.evaluation, metrics(history)
+    if evidence is None or not shown:
         return
     first, *others = shown
-    rows = found.values.get("test_rows")
+    rows = evidence.values.get("test_rows")
     level = f"{100 * first.interval.confidence:g}% intervals" if first.interval else "no intervals"
     text = f"On {number(rows)} rows that the model was not trained on; {level}."
-    slices = sorted((n for n in found.values if n.startswith(f"{first.name}{{")), key=sort_key)
-    bars = [_bar(found, first.name, first.name)]
-    bars += [_bar(found, n, n[len(first.name) :]) for n in slices[:MAX_SLICES]]
+    slices = sorted((n for n in evidence.values if n.startswith(f"{first.name}{{")), key=sort_key)
+    bars = [_bar(evidence, first.name, first.name)]
+    bars += [_bar(evidence, n, n[len(first.name) :]) for n in slices[:MAX_SLICES]]
     content = paragraph(text, soft=True) + interval_bars(bars, mark=first.value)
     if slices[MAX_SLICES:]:
         rest = f"and {len(slices) - MAX_SLICES} more slices; evaluation shows all"
@@ -220,32 +227,32 @@ def _folded(
     return content
 
 
-def _bar(found: EvidenceDocument, name: str, label: str) -> Bar:
-    return Bar(label, found.values.get(name), *_ends(found.intervals.get(name)))
+def _bar(evidence: EvidenceDocument, name: str, label: str) -> Bar:
+    return Bar(label, evidence.values.get(name), *_ends(evidence.intervals.get(name)))
 
 
-def _comparison(facts: Facts) -> Iterator[Section]:
-    found = facts.comparison
-    if found is None:
+def _comparison(history: RunHistory) -> Iterator[Section]:
+    evidence = history.comparison
+    if evidence is None:
         return
-    values = found.values
+    values = evidence.values
     title = "Comparison with production"
     if not values.get("production_exists"):
         yield Section(title, paragraph("No model is in production."))
         return
-    content = joined(paragraph(text) for text in [found.reason or _not_worse(found)] if text)
+    content = joined(paragraph(text) for text in [evidence.reason or _not_worse(evidence)] if text)
     if (delta := values.get("regression_delta")) is not None:
-        ends = _ends(found.intervals.get("regression_delta"))
+        ends = _ends(evidence.intervals.get("regression_delta"))
         margin = values.get("regression_margin")
         text = "worse by (below 0: better)"
-        bar = Bar(text, delta, *ends, margin, "<", found.verdict or "")
+        bar = Bar(text, delta, *ends, margin, "<", evidence.verdict or "")
         content += interval_bars([bar], mark=0.0)
     pairs = [
         (name.removeprefix("candidate_"), value, values.get(f"production_{name[10:]}"))
         for name, value in values.items()
         if name.startswith("candidate_") and not is_labelled(name)
     ]
-    primary = facts.value("evaluate", "primary_metric")
+    primary = history.value("evaluate", "primary_metric")
     pairs.sort(key=lambda row: (row[0] != primary, _rank(row[0]), row[0]))
     if pairs:
         headers = ("metric", "candidate", "production")
@@ -253,31 +260,31 @@ def _comparison(facts: Facts) -> Iterator[Section]:
     yield Section(title, content)
 
 
-def _not_worse(found: EvidenceDocument) -> str:
-    return "Not worse than production beyond the margin." if found.verdict == "pass" else ""
+def _not_worse(evidence: EvidenceDocument) -> str:
+    return "Not worse than production beyond the margin." if evidence.verdict == "pass" else ""
 
 
-def _stages(facts: Facts) -> Markup:
+def _stages(history: RunHistory) -> Markup:
     headers = ("stage", "result", "gave", "from")
-    tried = [stage for stage in facts.stages if _is_other_candidate(facts, stage)]
-    shown = [stage for stage in facts.stages if not _is_other_candidate(facts, stage)]
+    tried = [stage for stage in history.stages if _is_other_candidate(history, stage)]
+    shown = [stage for stage in history.stages if not _is_other_candidate(history, stage)]
     rows = [_stage_row(stage) for stage in shown]
-    rows += _task_rows(facts)
+    rows += _task_rows(history)
     if not rows and not tried:
         return paragraph("No stage said anything.")
     content = _folded(headers, rows, MAX_STAGES, "stages", stacked=True)
     if tried:
         rest = table(headers, map(_stage_row, tried[:MAX_ROWS]), stacked=True)
         content += details(f"{len(tried)} stages of other candidates", rest)
-    if any(stage.origin == KFP_CACHE for stage in facts.stages):
+    if any(stage.origin == KFP_CACHE for stage in history.stages):
         text = "From the cache: answered by KFP without a pod, and found from what used it."
         content += paragraph(text, soft=True)
     return content
 
 
-def _is_other_candidate(facts: Facts, stage: Stage) -> bool:
+def _is_other_candidate(history: RunHistory, stage: Stage) -> bool:
     """Whether a stage is about one of several models, and not about the one that was judged."""
-    main = facts.stage(stage.step) if stage.step in PER_MODEL else None
+    main = history.stage(stage.step) if stage.step in PER_MODEL else None
     return main is not None and stage.attestation is not None and stage is not main
 
 
@@ -288,10 +295,10 @@ def _stage_row(stage: Stage) -> tuple[str, str, str, str]:
     return words(stage.step), _result(stage), _gave(stage), made
 
 
-def _task_rows(facts: Facts) -> Iterator[tuple[str, str, str, str]]:
+def _task_rows(history: RunHistory) -> Iterator[tuple[str, str, str, str]]:
     """Tasks that failed or never ended, where no stage's row says so."""
-    for task in facts.tasks:
-        if task.state == DONE or _told_by_stage(facts, task):
+    for task in history.tasks:
+        if task.state == DONE or _shown_by_stage(history, task):
             continue
         text = "did not say how it ended" if task.state == STARTED else "failed"
         code = f", exit code {task.exit_code}" if task.exit_code else ""
@@ -299,11 +306,11 @@ def _task_rows(facts: Facts) -> Iterator[tuple[str, str, str, str]]:
         yield words(task.task), f"{text}{code}", "", made
 
 
-def _told_by_stage(facts: Facts, task: TaskStatus) -> bool:
+def _shown_by_stage(history: RunHistory, task: TaskStatus) -> bool:
     """Whether a row of a stage says already that this task did not pass."""
     return any(
         (one.task, one.process) == (task.task, task.process) and one.verdict not in {"", "pass"}
-        for one in facts.stages
+        for one in history.stages
     )
 
 
@@ -323,28 +330,28 @@ def _gave(stage: Stage) -> str:
     return ", ".join(f"{name} {short(digest)[7:]}" for name, digest in outputs.items())
 
 
-def _digests(facts: Facts) -> Iterator[Section]:
-    found = facts.digests()
-    if not found:
+def _digests(history: RunHistory) -> Iterator[Section]:
+    digests = history.digests()
+    if not digests:
         return
-    named = ", ".join(name for role, name in _PAGES.items() if role in found)
+    named = ", ".join(name for role, name in _PAGES.items() if role in digests)
     text = f"Their pages are at the nodes of the graph: {named}." if named else ""
-    shown = table(("what", "digest"), list(found.items()))
+    shown = table(("what", "digest"), list(digests.items()))
     lead = paragraph(text, soft=True) if text else Markup()
     yield Section("Artifacts", lead + details("Whole digests", shown))
 
 
-def _notes(facts: Facts) -> Iterator[Section]:
-    if facts.notes:
-        yield Section("What could not be read", joined(map(paragraph, facts.notes)))
+def _notes(history: RunHistory) -> Iterator[Section]:
+    if history.notes:
+        yield Section("What could not be read", joined(map(paragraph, history.notes)))
 
 
-def summary(about: About, facts: Facts, verdict: Verdict) -> str:
+def summary(about: About, history: RunHistory, verdict: Verdict) -> str:
     """The verdict in short, for KFP's Markdown: no bullets, short tables, short digests.
 
     Args:
         about: Which run it is.
-        facts: What is known of it.
+        history: What is known of it.
         verdict: The verdict of the run.
 
     Returns:
@@ -356,14 +363,17 @@ def summary(about: About, facts: Facts, verdict: Verdict) -> str:
         lines.append(f"What to change: {markdown_text(verdict.remedy)}")
     if verdict.version:
         lines.append(_version(about, verdict.version))
-    if shown := metrics(facts)[:MAX_SUMMARY_METRICS]:
+    if shown := metrics(history)[:MAX_SUMMARY_METRICS]:
         rows = [(metric.name, metric.text) for metric in shown]
         lines.append(markdown_table(("metric", "value"), rows).rstrip())
-    if facts.comparison and (delta := facts.comparison.values.get("regression_delta")) is not None:
-        text = interval_text(delta, *_ends(facts.comparison.intervals.get("regression_delta")))
+    if (
+        history.comparison
+        and (delta := history.comparison.values.get("regression_delta")) is not None
+    ):
+        text = interval_text(delta, *_ends(history.comparison.intervals.get("regression_delta")))
         lines.append(markdown_text(f"Worse than production by {text}; below 0 is better."))
-    found = facts.digests()
-    digests = [(role, short(found[role])[7:]) for role in _SHORT_ROLES if role in found]
+    known = history.digests()
+    digests = [(role, short(known[role])[7:]) for role in _SHORT_ROLES if role in known]
     if digests:
         lines.append(markdown_table(("artifact", "digest"), digests).rstrip())
     return "\n\n".join(lines) + "\n"
@@ -391,12 +401,12 @@ def lines(verdict: Verdict) -> list[str]:
     return shown
 
 
-def document(about: About, facts: Facts, verdict: Verdict) -> dict[str, Any]:
-    """The facts for programs.
+def document(about: About, history: RunHistory, verdict: Verdict) -> dict[str, Any]:
+    """The history for programs.
 
     Args:
         about: Which run it is.
-        facts: What is known of it.
+        history: What is known of it.
         verdict: The verdict of the run.
 
     Returns:
@@ -406,7 +416,7 @@ def document(about: About, facts: Facts, verdict: Verdict) -> dict[str, Any]:
         **asdict(about),
         **asdict(verdict),
         "reasons": list(verdict.reasons),
-        "digests": facts.digests(),
+        "digests": history.digests(),
         "stages": [
             {
                 "step": stage.step,
@@ -417,14 +427,14 @@ def document(about: About, facts: Facts, verdict: Verdict) -> dict[str, Any]:
                 "seconds": stage.seconds,
                 "doubt": stage.doubt,
             }
-            for stage in facts.stages
+            for stage in history.stages
         ],
         "metrics": {
             metric.name: {
                 "value": metric.value,
                 "interval": [_finite(end) for end in _ends(metric.interval)],
             }
-            for metric in metrics(facts)
+            for metric in metrics(history)
         },
-        "notes": facts.notes,
+        "notes": history.notes,
     }

@@ -16,21 +16,21 @@ MAX_BARS: Final = 40
 MAX_MARKDOWN_ROWS: Final = 50
 
 
-def write(found: Choice, folder: Path) -> None:
+def write(choice: Choice, folder: Path) -> None:
     """Write `report.html` and `summary.md`."""
-    rows = [_row(rank, item) for rank, item in enumerate(found.ranked, 1)]
-    title = f"Best of {len(found.ranked)} by {found.metric}"
+    rows = [_row(rank, item) for rank, item in enumerate(choice.ranked, 1)]
+    title = f"Best of {len(choice.ranked)} by {choice.metric}"
     note = (
         "Measured on validation rows, which are training rows that no candidate was fitted on. The "
         "best of several looks better here than it is: its test rows say how good it is."
     )
-    reason = found.evidence.reason
+    reason = choice.evidence.reason
     sections = [
-        Section("Candidates", _bars(found) + paragraph(note, soft=True)),
+        Section("Candidates", _bars(choice) + paragraph(note, soft=True)),
         Section("All of them", long_table(HEADERS, rows, "candidates", align="lrr", stacked=True)),
     ]
-    if found.failed:
-        lines = joined(map(paragraph, found.failed))
+    if choice.failed:
+        lines = joined(map(paragraph, choice.failed))
         sections.append(Section("Could not be trained", lines))
     (folder / "report.html").write_text(page(title, sections, subtitle=reason), encoding="utf-8")
     (folder / "summary.md").write_text(
@@ -53,9 +53,9 @@ def _row(rank: int, item: Candidate) -> tuple[Any, ...]:
     )
 
 
-def _bars(found: Choice) -> Markup:
+def _bars(choice: Choice) -> Markup:
     """A bar for each candidate; the chosen one is marked."""
-    shown = [item for item in found.ranked if item.value is not None][:MAX_BARS]
+    shown = [item for item in choice.ranked if item.value is not None][:MAX_BARS]
     return interval_bars(
         [
             Bar(
@@ -63,9 +63,9 @@ def _bars(found: Choice) -> Markup:
                 item.value,
                 item.interval.low if item.interval else None,
                 item.interval.high if item.interval else None,
-                outcome="chosen" if item is found.best else "",
+                outcome="chosen" if item is choice.best else "",
             )
             for item in shown
         ],
-        note=f"{found.metric} with its interval.",
+        note=f"{choice.metric} with its interval.",
     )

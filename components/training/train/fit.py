@@ -91,10 +91,10 @@ def fit(dataset: Path, settings: Settings, folder: Path) -> tuple[ModelInfo, lis
             # only when they are asked for a prediction.
             raise UsageError(f"{type(estimator).__name__} cannot be fitted: {error}") from error
     times = [Finding("time-column", note, (settings.time_column,)) for note in time_notes]
-    found = [*times, *target.findings, *column_findings(frame, columns)]
-    notes = [*(finding.text for finding in found), *_warnings(said)]
+    findings = [*times, *target.findings, *column_findings(frame, columns)]
+    notes = [*(finding.text for finding in findings), *_warnings(said)]
     write_views(info, pipeline[-1], curves, notes, folder)
-    return info, found
+    return info, findings
 
 
 def _without_time(

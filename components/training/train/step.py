@@ -76,7 +76,7 @@ def train(
     if model is None:
         raise StepError("train: no folder for the model")
     try:
-        info, found = fit(data.path, settings, model.path)
+        info, findings = fit(data.path, settings, model.path)
     except UsageError as error:
         if not keep_going or failure is None:
             raise
@@ -86,4 +86,4 @@ def train(
             f"# No model\n\n{markdown_text(str(error))}\n", encoding="utf-8"
         )
         return {"task": "", "estimator": estimator, "reason": str(error)}
-    return {"task": info.task, "estimator": info.estimator, "reason": "", **values(found)}
+    return {"task": info.task, "estimator": info.estimator, "reason": "", **values(findings)}

@@ -19,7 +19,7 @@ from rich.text import Text
 from assay.cli import demo_releases
 from assay.cli.catalog import bind_arguments, pipeline
 from assay.cli.console import print_table, stderr, stdout, use_defaults
-from assay.cli.run import follow, print_outcome, reason, shown_state
+from assay.cli.run import follow, print_outcome, reason
 from assay.cli.suite import draft_suite
 from assay.core.environment import unset_variables
 from assay.core.settings import PREFIX
@@ -231,7 +231,8 @@ def _model(result: local.Outcome) -> str:
 
 
 def _row(scene: Scene, result: local.Outcome) -> list[str]:
-    states = [shown_state(task) for task in result.tasks]
+    # Tasks with side effects run each time; they say nothing about the cache.
+    states = [task.state for task in result.tasks if not task.side_effects]
     model = result.task("train")
     text = reason(result) or (short(model.outputs["model"]) if model else "")
     return [

@@ -37,7 +37,7 @@ from assay.governance.model_names import resolve_arguments
 from assay.runtime import events, local
 from assay.text import short
 
-_STYLES = {"cached": "cyan", "done": "green", "asked": "green", "failed": "bold red"}
+_STYLES = {"cached": "cyan", "done": "green", "failed": "bold red"}
 MAX_PARAMS_BYTES = 1 << 20
 _NEXT: Final = {
     RunRejected.exit_code: (
@@ -158,19 +158,13 @@ class _Display:
         for task in list(self._tasks):
             running = task.state == events.STARTED
             seconds = time.time() - task.started if running else task.seconds
-            state = shown_state(task)
             table.add_row(
                 self._spinner if running else Text("✗" if task.state == events.FAILED else "✓"),
                 task.name,
-                Text("running" if running else state, style=_STYLES.get(state, "dim")),
+                Text("running" if running else task.state, style=_STYLES.get(task.state, "dim")),
                 f"{seconds:6.1f} s  {_gist(task)}",
             )
         return table
-
-
-def shown_state(task: local.Task) -> str:
-    """The state to show; `asked` for tasks with side effects, which no cache may answer."""
-    return "asked" if task.state == events.DONE and task.side_effects else task.state
 
 
 def _gist(task: local.Task) -> str:
@@ -187,7 +181,7 @@ def _printer(stream: TextIO) -> local.Listener:
 
     def print_line(task: local.Task) -> None:
         if task.state != events.STARTED:
-            line = f"{task.name}\t{shown_state(task)}\t{task.seconds:.1f} s\t{_gist(task)}"
+            line = f"{task.name}\t{task.state}\t{task.seconds:.1f} s\t{_gist(task)}"
             print(line, file=stream, flush=True)
 
     return print_line
@@ -257,7 +251,7 @@ def _json(result: local.Outcome) -> dict[str, Any]:
         "tasks": [
             {
                 "name": task.name,
-                "state": shown_state(task),
+                "state": task.state,
                 "seconds": round(task.seconds, 3),
                 "outputs": dict(task.outputs),
                 "values": dict(task.values),

@@ -53,6 +53,26 @@ def make(store: Store, manifest: Manifest) -> str:
     return store.uri(root)
 
 
+def restore(store: Store, manifest: Manifest) -> str:
+    """Check the plain copy of an artifact, and make it again where it differs.
+
+    Returns:
+        How it differed; empty for a copy that is right, or that did not exist.
+
+    Raises:
+        IntegrityError: It still differs.
+    """
+    problem = ""
+    try:
+        verify(store, manifest)
+    except IntegrityError as error:
+        problem = str(error)
+    make(store, manifest)
+    if problem:
+        verify(store, manifest)
+    return problem
+
+
 def uri(store: Store, digest: str) -> str:
     """The URI of an artifact's plain copy, whether it exists or not."""
     return store.uri(_root(digest))

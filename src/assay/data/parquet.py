@@ -168,7 +168,7 @@ class Writer:
             self._write()
         self._wait()
         remarks = findings() if callable(findings) else findings
-        return _describe(self._folder, self._columns, self._parts, self._profiles, remarks)
+        return describe(self._folder, self._columns, self._parts, self._profiles, remarks)
 
     def _write(self) -> None:
         """Write the pending rows as a part, after the part before it was written."""
@@ -197,14 +197,28 @@ def _write_rows(
     return statistics.of_table(table)
 
 
-def _describe(
+def describe(
     folder: Path,
     columns: Sequence[tuple[str, str]],
     parts: Sequence[Part],
     profiles: Sequence[statistics.PartStatistics],
-    findings: "Sequence[Finding]",
+    findings: Sequence[Finding],
 ) -> DatasetInfo:
-    """Write the schema, the statistics and the summary."""
+    """Write the schema, the statistics and the summary of parts that were written.
+
+    Args:
+        folder: The folder of the parts.
+        columns: Name and dataset type of each column.
+        parts: The parts, in order.
+        profiles: The statistics of each part.
+        findings: Remarks about the table; those beyond `MAX_FINDINGS` are dropped.
+
+    Returns:
+        The description of the dataset.
+
+    Raises:
+        DataError: There are no parts.
+    """
     if not parts:
         raise DataError("the table has no rows; give at least one")
     nulls = [sum(part[name]["nulls"] for part in profiles) for name, _ in columns]

@@ -8,8 +8,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+from assay.core import plain_copies
 from assay.core.signing import Role
 from assay.core.step import Services
+from assay.core.store import Store
+from assay.core.tree import get_manifest
 from assay.errors import AssayError, IntegrityError, NotFoundError, UsageError
 from assay.governance.admission import Governing
 from assay.governance.registry import name_problems
@@ -168,7 +171,28 @@ def _sync_path(run: _Run, path: str, result: Synced) -> None:
     if problem := _without_commit(run, last):
         result.problems.append(f"{path}: {problem}")
         return
+    if last is not None and not _restore_copy(deployment.store, last, path, result):
+        return
     _sync_alias(deployment, parts[1], parts[2], result)
+
+
+def _restore_copy(store: Store, current: Entry, path: str, result: Synced) -> bool:
+    """Restore the plain copy of a current release, which programs load without a check.
+
+    Returns:
+        Whether it is right now. Even then, a copy that was altered is a problem.
+    """
+    try:
+        problem = plain_copies.restore(store, get_manifest(store, current.digest))
+    except AssayError as error:
+        result.problems.append(f"{path}: {error}")
+        return False
+    if problem:
+        result.problems.append(
+            f"{path}: {problem.partition(';')[0]}; it was restored now: look for who wrote there, "
+            "and restart what loaded it"
+        )
+    return True
 
 
 def _without_commit(run: _Run, last: Entry | None) -> str:

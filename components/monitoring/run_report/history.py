@@ -43,8 +43,8 @@ WORDS: Final[Mapping[str, str]] = {
     "evaluate": "Evaluate",
     "check_monitoring": "Check monitoring",
     "select_best": "Select the best",
-    "resolve_production": "Ask production",
-    "release_evidence": "Ask for a rehearsal",
+    "resolve_production": "Find the production model",
+    "release_evidence": "Find rollback drills",
     "compare": "Compare with production",
     "gate": "Gate",
     "register": "Register",
@@ -57,12 +57,12 @@ PER_MODEL: Final = frozenset({"train", "evaluate", "check_monitoring"})
 _SEVERAL: Final = PER_MODEL | {"split_data"}
 _ONCE: Final = frozenset({"snapshot_data", "validate_data", "compare", "gate"})
 """Steps that may have been executed by another run, and of which a run has one execution."""
-_ASKERS: Final = ("register", "resolve_production", "release_evidence")
+_UNCACHED: Final = ("register", "resolve_production", "release_evidence")
 """Steps that take the judged model as an input and are never cached."""
 _FOREIGN: Final = "it belongs to another run's artifacts"
 _OTHERS: Final = ("production", "override", "reference", "policy", "suite", "checks", "plan")
 """Prefixes of inputs from outside of this run: from another run, or written by people."""
-_MAX_FOUND: Final = 300
+_MAX_CACHED: Final = 300
 """Limit of stages from KFP's cache; a sweep of 100 candidates has about 200."""
 _ROLES: Final = (
     "dataset", "validation", "train", "test", "model", "evaluation", "measurements",
@@ -108,7 +108,7 @@ class Stage:
 
 
 @dataclass(slots=True)
-class Facts:
+class RunHistory:
     """What is known of a run."""
 
     tasks: list[runs.TaskStatus] = field(default_factory=list)
@@ -163,7 +163,7 @@ class Facts:
     def _chosen(self) -> str:
         """Digest of the model that was judged, or selected; empty if none was."""
         selected = self.stage("select_best")
-        stages = [self.stage(step) for step in ("register", "gate", *_ASKERS[1:])]
+        stages = [self.stage(step) for step in ("register", "gate", *_UNCACHED[1:])]
         given = [_model_of(one.attestation) for one in stages if one and one.attestation]
         chosen = selected.values.get("model") if selected else ""
         return next((str(one) for one in (*given, chosen) if is_digest(one)), "")
@@ -181,7 +181,7 @@ def _names(stage: Stage) -> set[str]:
     return {*given, *stage.outputs.values()}
 
 
-def read(services: Services, run: str, own: str) -> Facts:
+def read(services: Services, run: str, own: str) -> RunHistory:
     """All that is known of a run; never raises for what it finds.
 
     Args:
@@ -189,29 +189,29 @@ def read(services: Services, run: str, own: str) -> Facts:
         run: Id of the run.
         own: Name of the calling task, whose own record is not complete yet.
     """
-    facts = Facts()
-    records = _tried(facts, "the run's records", lambda: runs.tasks(services.store, run)) or []
-    facts.tasks = [task for task in records if task.task != own]
-    for task in facts.tasks:
-        facts.stages += [_stage(services, run, task, step) for step in task.steps]
-    facts.stages.sort(key=_place)
-    itself = _Own(services, run, facts.stages)
-    facts.stages = [itself.checked(one) for one in facts.stages]
-    known = [one.attestation for one in facts.stages if one.attestation is not None]
-    facts.stages += [
+    history = RunHistory()
+    records = _tried(history, "the run's records", lambda: runs.tasks(services.store, run)) or []
+    history.tasks = [task for task in records if task.task != own]
+    for task in history.tasks:
+        history.stages += [_stage(services, run, task, step) for step in task.steps]
+    history.stages.sort(key=_place)
+    itself = _Own(services, run, history.stages)
+    history.stages = [itself.checked(one) for one in history.stages]
+    known = [one.attestation for one in history.stages if one.attestation is not None]
+    history.stages += [
         _held(Stage(record.step, KFP_CACHE, 0.0), record)
-        for record in _behind(services, known, facts.notes)
+        for record in _behind(services, known, history.notes)
     ]
-    facts.stages.sort(key=_place)
+    history.stages.sort(key=_place)
     for step, name in [
         ("evaluate", "evaluation"),
         ("evaluate", "measurements"),
         ("compare", "comparison"),
         ("validate_data", "validation"),
     ]:
-        setattr(facts, name, _evidence(services, facts, step, name))
-    facts.decision = _decision(services, facts)
-    return facts
+        setattr(history, name, _evidence(services, history, step, name))
+    history.decision = _decision(services, history)
+    return history
 
 
 def _place(stage: Stage) -> int:
@@ -257,7 +257,7 @@ class _Own:
         """Steps of which the run's execution is known."""
         if any(record.step == "register" for record in own):
             self._settled |= _ONCE  # it was given all of these, or what was made of them
-        self._judged = {_model_of(record) for record in own if record.step in _ASKERS} - {""}
+        self._judged = {_model_of(record) for record in own if record.step in _UNCACHED} - {""}
         self._recorded: dict[str, set[frozenset[str]]] = {}
         """By step: the outputs of the executions that records name."""
         for record in records:
@@ -309,7 +309,7 @@ def _behind(
     """
     queue, executions = list(known), list[Attestation]()
     made = set(up_to).union(*map(_made, queue))
-    while queue and len(executions) < _MAX_FOUND:
+    while queue and len(executions) < _MAX_CACHED:
         wanted = [digest for digest in _used(queue.pop(0)) if digest not in made]
         for digest in wanted:
             if digest in made:
@@ -345,38 +345,42 @@ def _shared(record: Attestation, wanted: list[str]) -> int:
     return len(_made(record).intersection(wanted))
 
 
-def _evidence(services: Services, facts: Facts, step: str, name: str) -> EvidenceDocument | None:
-    content = _file(services, facts, step, name, FILE_NAME, MAX_EVIDENCE_BYTES)
+def _evidence(
+    services: Services, history: RunHistory, step: str, name: str
+) -> EvidenceDocument | None:
+    content = _file(services, history, step, name, FILE_NAME, MAX_EVIDENCE_BYTES)
     if content is None:
         return None
-    return _tried(facts, f"the {name}", lambda: EvidenceDocument.parse(content))
+    return _tried(history, f"the {name}", lambda: EvidenceDocument.parse(content))
 
 
-def _decision(services: Services, facts: Facts) -> Decision | None:
-    content = _file(services, facts, "gate", "decision", DECISION_FILE, MAX_DECISION_BYTES)
+def _decision(services: Services, history: RunHistory) -> Decision | None:
+    content = _file(services, history, "gate", "decision", DECISION_FILE, MAX_DECISION_BYTES)
     return (
-        None if content is None else _tried(facts, "the decision", lambda: parse_decision(content))
+        None
+        if content is None
+        else _tried(history, "the decision", lambda: parse_decision(content))
     )
 
 
 def _file(
-    services: Services, facts: Facts, step: str, name: str, path: str, limit: int
+    services: Services, history: RunHistory, step: str, name: str, path: str, limit: int
 ) -> bytes | None:
     """A file of an output of a step; None if there is no such output, or it cannot be read."""
-    main = facts.stage(step)
+    main = history.stage(step)
     digest = main.outputs.get(name) if main else None
     if not digest:
         return None
     return _tried(
-        facts,
+        history,
         f"the {name}",
         lambda: read_file(services.store, get_manifest(services.store, digest), path, limit),
     )
 
 
-def _tried(facts: Facts, what: str, work: Callable[[], _T]) -> _T | None:
+def _tried(history: RunHistory, what: str, work: Callable[[], _T]) -> _T | None:
     try:
         return work()
     except AssayError as error:
-        facts.notes.append(f"{what} cannot be read: {error}")
+        history.notes.append(f"{what} cannot be read: {error}")
         return None
