@@ -21,12 +21,11 @@ import pytest
 
 from assay import data as dataset
 from assay.components.snapshot_data.step import snapshot_data
-from assay.components.validate_data.exact import _schema as schema_check
 from assay.components.validate_data.expectations import Outcome, run_suite
+from assay.components.validate_data.json_schema import schema_check
 from assay.components.validate_data.step import validate_data
 from assay.core.source import fetch
 from assay.core.step import Dataset, Out, Suite
-from assay.data.exact_integers import read_exact
 from assay.data.suite import EXPECTATION_TYPES, draft, parse_suite
 from assay.data.suite.patterns import compiled
 from assay.errors import UsageError
@@ -801,9 +800,7 @@ def stored(folder: Path, columns: Mapping[str, pa.Array]) -> Dataset:
 
 def judged(data: Dataset, items: Sequence[tuple[str, Given]]) -> list[Outcome]:
     text = json.dumps({"name": "s", "expectations": [{"type": t, "kwargs": k} for t, k in items]})
-    return run_suite(
-        read_exact(data.path), parse_suite(text.encode()), dataset.info(data.path).types
-    )
+    return run_suite(data.path, parse_suite(text.encode()))
 
 
 @pytest.fixture(scope="module")

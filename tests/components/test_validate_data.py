@@ -15,7 +15,7 @@ import pytest
 
 from assay import data as dataset
 from assay.components.snapshot_data.step import snapshot_data
-from assay.components.validate_data import drift, expectations
+from assay.components.validate_data import drift, gx
 from assay.components.validate_data.judge import Settings, validate
 from assay.components.validate_data.step import validate_data
 from assay.core.source import fetch
@@ -370,7 +370,7 @@ def test_results_must_be_those_of_the_suite(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, tamper: str
 ) -> None:
     # As if Great Expectations had left one out, or answered something else.
-    sound = expectations._validate
+    sound = gx._validate
 
     def tampered(batch: Any, some: Any) -> Any:
         found = list(sound(batch, some))
@@ -383,9 +383,12 @@ def test_results_must_be_those_of_the_suite(
             found[-1:] = [] if tamper == "drop" else [found[-1]] * 2
         return found
 
-    monkeypatch.setattr(expectations, "_validate", tampered)
+    monkeypatch.setattr(gx, "_validate", tampered)
     data = table(tmp_path, {"n": [1, 2, 3]})
-    given = suite(tmp_path, *[(BETWEEN, {"column": "n", "min_value": 0})] * 2)
+    # One that is left to Great Expectations.
+    weights = {"values": [1, 2, 3], "weights": [0.3, 0.3, 0.4]}
+    divergence = {"column": "n", "partition_object": weights, "threshold": 1}
+    given = suite(tmp_path, *[("expect_column_kl_divergence_to_be_less_than", divergence)] * 2)
     found = validate(data, given, None, Settings("", 0.5, 0.1))
     assert found.evidence.verdict == "block"
     assert found.evidence.values["failed_expectations"] == 1

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
 
@@ -225,13 +226,27 @@ def test_the_pipeline_predicts_new_parts_only(
     monkeypatch.chdir(scene.root)
 
     def run(data: str) -> list[dict[str, Any]]:
-        words = ["run", "batch-predict", "--json", "-p", f"data={data}", "-p", "rows_per_task=300"]
-        words += ["-p", f"model={scene.model}", "-p", 'keep_columns=["id"]']
+        words = [
+            "run",
+            "batch-predict",
+            "--json",
+            "-p",
+            f"data={data}",
+            "-p",
+            'keep_columns=["id"]',
+        ]
+        words += ["-p", f"model={scene.model}", "-p", "rows_per_task=100000"]
         done = CliRunner().invoke(cli, words)
         assert done.exit_code == 0, done.output
-        tasks: list[dict[str, Any]] = json.loads(done.stdout)["tasks"]
+        outcome = json.loads(done.stdout)
+        tasks: list[dict[str, Any]] = outcome["tasks"]
+        (gathered,) = {task["outputs"]["gathered"] for task in tasks[-2:-1]}
+        (table,) = outcome["tables"]
+        assert pd.read_parquet(table).equals(scene.read(gathered))
         return [task for task in tasks if task["name"] == "predict_data"]
 
-    assert [task["state"] for task in run(scene.data)] == ["done"] * 10
-    more = scene.put("more", pa.concat_tables([people, people.slice(0, 60)]))
-    assert [task["state"] for task in run(more)].count("cached") == 9
+    many = pa.concat_tables([people] * 220)  # 209,000 rows: three parts
+    pq.write_table(many, scene.root / "table.parquet")
+    assert [task["state"] for task in run("table.parquet")] == ["done"] * 3
+    pq.write_table(pa.concat_tables([many, people]), scene.root / "table.parquet")
+    assert sorted(task["state"] for task in run("table.parquet")) == ["cached", "cached", "done"]

@@ -1,17 +1,18 @@
 """What is checked, and the verdict on it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from assay import data
 from assay.components.validate_data.drift import MIN_ROWS, ColumnDrift, find_drift, schema_changes
-from assay.components.validate_data.expectations import Outcome, run_suite
-from assay.components.validate_data.structure import Structure, structure
+from assay.components.validate_data.expectations import Outcome, SuiteCheck
+from assay.components.validate_data.structure import Structure, StructureCheck
 from assay.core.findings import Finding
 from assay.core.step import Dataset, Suite
 from assay.data import DatasetInfo
+from assay.data.columns import iter_columns
 from assay.data.exact_integers import read_exact
 from assay.data.suite import FILE_NAME, MAX_SUITE_BYTES, parse_suite
 from assay.data.suite import Suite as ParsedSuite
@@ -19,9 +20,6 @@ from assay.errors import UsageError
 from assay.evidence.format import EvidenceDocument
 from assay.evidence.labels import label
 from assay.evidence.numbers import tidy
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 MAX_REASONS: Final = 20
 """Problems that the one-line reason names; the summary names all."""
@@ -112,15 +110,28 @@ def validate(
     _check(settings)
     parsed = None if suite is None else _read_suite(suite.path)
     table = data.info(dataset.path)
-    frame = read_exact(dataset.path)
+    checks = StructureCheck(table.rows, settings.target)
+    expected = None if parsed is None else SuiteCheck(dataset.path, parsed)
+    for column in iter_columns(dataset.path):
+        checks.add(column)
+        if expected is not None:
+            expected.add(column)
     judged = _Judgement()
-    shape = _structure(frame, settings.target, judged)
-    outcomes = None if parsed is None else _expectations(frame, parsed, table.types, judged)
+    shape = _structure(checks.finish(), table, judged)
+    outcomes = (
+        None
+        if parsed is None or expected is None
+        else _expectations(expected.finish(), len(parsed.expectations), judged)
+    )
     subjects = {"data": dataset.digest}
     drift = None
     if reference is not None:
         subjects["reference"] = reference.digest
+<<<<<<< HEAD
         drift = _drift(table, dataset.path, reference.path, settings, judged)
+=======
+        drift = _drift(dataset.path, table, reference.path, settings, judged)
+>>>>>>> main
     evidence = EvidenceDocument(
         subjects,
         judged.numbers,
@@ -130,7 +141,7 @@ def validate(
     )
     name = "" if parsed is None else parsed.name
     problems = tuple(judged.problems)
-    return Found(evidence, len(frame), shape, name, outcomes, drift, problems, table.findings)
+    return Found(evidence, table.rows, shape, name, outcomes, drift, problems, table.findings)
 
 
 def _check(settings: Settings) -> None:
@@ -155,11 +166,10 @@ def _read_suite(folder: Path) -> ParsedSuite:
     return parse_suite(text, name=FILE_NAME)
 
 
-def _structure(frame: "pd.DataFrame", target: str, judged: _Judgement) -> Structure:
-    found = structure(frame, target)
+def _structure(found: Structure, table: DatasetInfo, judged: _Judgement) -> Structure:
     judged.numbers |= {
-        "rows": float(len(frame)),
-        "columns": float(len(frame.columns)),
+        "rows": float(table.rows),
+        "columns": float(len(table.columns)),
         "duplicate_rows_share": found.duplicate_rows_share,
         "missing_share": found.missing_share,
     }
@@ -167,12 +177,9 @@ def _structure(frame: "pd.DataFrame", target: str, judged: _Judgement) -> Struct
     return found
 
 
-def _expectations(
-    frame: "pd.DataFrame", suite: ParsedSuite, types: Mapping[str, str], judged: _Judgement
-) -> tuple[Outcome, ...]:
-    outcomes = tuple(run_suite(frame, suite, types))
+def _expectations(found: Sequence[Outcome], given: int, judged: _Judgement) -> tuple[Outcome, ...]:
+    outcomes = tuple(found)
     failed = [outcome for outcome in outcomes if outcome.success is not True]
-    given = len(suite.expectations)
     if not outcomes or len(outcomes) != given:
         judged.blocked.append(f"{len(outcomes)} of {given} expectations were judged")
     judged.blocked += [outcome.text for outcome in failed]
@@ -183,11 +190,23 @@ def _expectations(
 
 
 def _drift(
+<<<<<<< HEAD
     table: DatasetInfo, folder: Path, reference: Path, settings: Settings, judged: _Judgement
+=======
+    current: Path,
+    table: DatasetInfo,
+    folder: Path,
+    settings: Settings,
+    judged: _Judgement,
+>>>>>>> main
 ) -> Drift:
     before = data.info(reference)
     changes = tuple(schema_changes(table, before))
     judged.blocked += changes
+<<<<<<< HEAD
+=======
+    shared = [c.name for c in table.columns if before.types.get(c.name) == c.type]
+>>>>>>> main
     if min(table.rows, before.rows) < MIN_ROWS:
         text = (
             f"{table.rows} rows against {before.rows} of the reference are too few to tell drift; "
@@ -195,8 +214,13 @@ def _drift(
         )
         judged.open_questions.append(text)
         return Drift(before.rows, (), {}, changes, None, text)
+<<<<<<< HEAD
     shared = {c.name: c.type for c in table.columns if before.types.get(c.name) == c.type}
     columns, left_out = find_drift(folder, reference, shared, settings.drift_threshold)
+=======
+    sides = read_exact(current, shared), read_exact(folder, shared)
+    columns, left_out = find_drift(*sides, settings.drift_threshold, settings.max_sample_rows)
+>>>>>>> main
     share = _judge_drift(columns, settings.drift_share, judged)
     return Drift(before.rows, tuple(columns), left_out, changes, share)
 
