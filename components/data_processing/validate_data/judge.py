@@ -34,7 +34,6 @@ class Settings:
     target: str
     drift_share: float
     drift_threshold: float
-    max_sample_rows: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +127,11 @@ def validate(
     drift = None
     if reference is not None:
         subjects["reference"] = reference.digest
+<<<<<<< HEAD
+        drift = _drift(table, dataset.path, reference.path, settings, judged)
+=======
         drift = _drift(dataset.path, table, reference.path, settings, judged)
+>>>>>>> main
     evidence = EvidenceDocument(
         subjects,
         judged.numbers,
@@ -148,8 +151,6 @@ def _check(settings: Settings) -> None:
     # Wasserstein distances have no upper end, and a p-value's threshold is not this one.
     if not 0 < settings.drift_threshold < float("inf"):
         problems.append(f"drift_threshold is {settings.drift_threshold}; give a number above 0")
-    if settings.max_sample_rows < MIN_ROWS:
-        problems.append(f"max_sample_rows is {settings.max_sample_rows}; give at least {MIN_ROWS}")
     if problems:
         raise UsageError.all_of(problems)
 
@@ -189,16 +190,23 @@ def _expectations(found: Sequence[Outcome], given: int, judged: _Judgement) -> t
 
 
 def _drift(
+<<<<<<< HEAD
+    table: DatasetInfo, folder: Path, reference: Path, settings: Settings, judged: _Judgement
+=======
     current: Path,
     table: DatasetInfo,
     folder: Path,
     settings: Settings,
     judged: _Judgement,
+>>>>>>> main
 ) -> Drift:
-    before = data.info(folder)
+    before = data.info(reference)
     changes = tuple(schema_changes(table, before))
     judged.blocked += changes
+<<<<<<< HEAD
+=======
     shared = [c.name for c in table.columns if before.types.get(c.name) == c.type]
+>>>>>>> main
     if min(table.rows, before.rows) < MIN_ROWS:
         text = (
             f"{table.rows} rows against {before.rows} of the reference are too few to tell drift; "
@@ -206,8 +214,13 @@ def _drift(
         )
         judged.open_questions.append(text)
         return Drift(before.rows, (), {}, changes, None, text)
+<<<<<<< HEAD
+    shared = {c.name: c.type for c in table.columns if before.types.get(c.name) == c.type}
+    columns, left_out = find_drift(folder, reference, shared, settings.drift_threshold)
+=======
     sides = read_exact(current, shared), read_exact(folder, shared)
     columns, left_out = find_drift(*sides, settings.drift_threshold, settings.max_sample_rows)
+>>>>>>> main
     share = _judge_drift(columns, settings.drift_share, judged)
     return Drift(before.rows, tuple(columns), left_out, changes, share)
 
