@@ -1,14 +1,18 @@
 """Drift scores are those of SciPy on the source data, whatever the unit."""
 
+import tempfile
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from scipy import stats
 from scipy.spatial import distance
 
+from assay import data
 from assay.components.validate_data import drift
 
 UNITS = (1.0, 1e-6, 1e-12, 1e-300, 1e12, 1e200)
@@ -16,10 +20,19 @@ NEAR = 2e-6
 """Scores have six decimal places."""
 
 
+def written(values: Any, folder: Path) -> Path:
+    """A dataset with the column x."""
+    column = pa.array(values, from_pandas=True)
+    folder.mkdir()
+    batch = pa.record_batch([column], names=["x"])
+    data.write([batch], batch.schema, folder, rows_per_part=700)
+    return folder
+
+
 def found(now: Any, before: Any) -> drift.ColumnDrift:
-    columns, left_out = drift.find_drift(
-        pd.DataFrame({"x": now}), pd.DataFrame({"x": before}), 0.1, 20_000
-    )
+    with tempfile.TemporaryDirectory() as name:
+        sides = [written(now, Path(name, "now")), written(before, Path(name, "before"))]
+        columns, left_out = drift.find_drift(*sides, data.info(sides[0]).types, 0.1)
     assert left_out == {}
     (column,) = columns
     return column
@@ -108,7 +121,7 @@ def test_identifiers_beyond_53_bits_that_move_by_little_are_seen() -> None:
 
 def test_a_text_that_says_missing_is_no_missing_value() -> None:
     before = np.array(["a", None] * 500, dtype=object)
-    now = np.array(["a", drift.MISSING] * 500, dtype=object)
+    now = np.array(["a", "(missing)"] * 500, dtype=object)
     assert found(now, before).drifted
     assert not found(before, before).drifted
 
