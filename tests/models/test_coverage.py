@@ -236,6 +236,65 @@ def test_differences_of_other_metrics_are_covered(name: str, rows: int) -> None:
     assert 0.92 <= np.mean(covered) <= 0.985
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["log_loss", "f1_macro", *slow("brier_score", "average_precision", "matthews_corrcoef")],
+)
+@pytest.mark.parametrize("rows", [100, *slow(1000)])
+def test_other_metrics_of_one_model_are_covered(name: str, rows: int) -> None:
+    """The truth is that of a population of 400,000 rows."""
+
+    def drawn(count: int, seed: int) -> Predictions:
+        generator = np.random.default_rng(seed)
+        truth = (generator.random(count) < 0.4).astype(int)
+        score = stats.norm.cdf(generator.normal(1.5 * truth - 0.75, 1))
+        return binary(truth, (score > 0.5).astype(int), score)
+
+    true = estimate({name: metrics(drawn(400_000, 99))[name]}, 400_000)[name]
+    held = []
+    for trial in range(600):
+        found = of(name, drawn(rows, trial))
+        assert found is not None
+        held.append(found.low <= true <= found.high)
+    show(f"{name}, {rows} rows:", covered=float(np.mean(held)))
+    assert 0.91 <= np.mean(held) <= 0.98
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "name", ["f1_macro", "f1_weighted", "matthews_corrcoef", "precision_macro", "recall_macro"]
+)
+def test_metrics_of_ten_classes_are_covered(name: str) -> None:
+    """Of classes with 20 to 200 rows each, and of two models that differ."""
+
+    def drawn(count: int, seed: int, share: float) -> Predictions:
+        generator = np.random.default_rng(seed)
+        truth = generator.choice(10, count, p=np.arange(1, 11) / 55)
+        wrong = np.random.default_rng([seed, int(100 * share)]).random(count) > share
+        return Predictions(
+            "multiclass",
+            truth,
+            np.where(wrong, generator.integers(0, 10, count), truth),
+            None,
+            tuple(range(10)),
+            None,
+        )
+
+    whole = [drawn(400_000, 99, share) for share in (0.8, 0.7)]
+    true = [estimate({name: metrics(data)[name]}, 400_000)[name] for data in whole]
+    alone, differences = [], []
+    for trial in range(300):
+        one, other = (drawn(1000, trial, share) for share in (0.8, 0.7))
+        found, difference = of(name, one), of_difference(name, one, other)
+        assert found is not None
+        assert difference is not None
+        alone.append(found.low <= true[0] <= found.high)
+        differences.append(difference.low <= regression(name, *true) <= difference.high)
+    show(f"{name}, ten classes:", one=float(np.mean(alone)), two=float(np.mean(differences)))
+    for held in (alone, differences):
+        assert 0.91 <= np.mean(held) <= 0.985
+
+
 @pytest.mark.parametrize("name", ["mean_absolute_error", "root_mean_squared_error", "r2"])
 @pytest.mark.parametrize("rows", [30, 100, *slow(1000)])
 def test_errors_and_their_differences_are_covered(name: str, rows: int) -> None:

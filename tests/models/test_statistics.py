@@ -266,3 +266,36 @@ def test_scores_are_sorted_once_for_all_metrics_and_intervals(
     for name, value in estimate(metrics(data), 300).items():
         single(name, data, value, 200, 0)
     assert sorts == [300]
+
+
+@pytest.mark.parametrize("name", ["f1_macro", "matthews_corrcoef", "precision_macro"])
+def test_a_class_that_only_one_of_two_models_knows_does_not_shift_the_others(name: str) -> None:
+    """A class is compared with itself, wherever each model lists it."""
+    ours = classes(300, ["a", "b", "c", "d"], 1)
+    known = [label in {"a", "c", "d"} for label in ours.truth]
+    ours = ours.take(np.flatnonzero(known))
+    theirs = replace(
+        ours, predicted=np.roll(np.where(ours.predicted == "b", "d", ours.predicted), 3)
+    )
+    fewer, other_order = (
+        replace(theirs, classes=("a", "c", "d")),
+        replace(theirs, classes=tuple("dcba")),
+    )
+    expected = paired(name, ours, theirs, 500, 0)
+    assert expected is not None
+    for production in (fewer, other_order):
+        found = paired(name, ours, production, 500, 0)
+        assert found is not None
+        assert found(0.95) == expected(0.95)
+    # The other way round the classes have another order, and so other draws.
+    back = paired(name, fewer, ours, 5000, 0)
+    assert back is not None
+    assert back(0.95) == pytest.approx([-end for end in reversed(expected(0.95))], abs=0.02)
+
+
+def test_one_set_of_draws_serves_all_metrics_of_a_confusion_matrix() -> None:
+    data = classes(300, ["a", "b", "c"], 2)
+    found = estimate(metrics(data), 300)
+    for name in ("f1_macro", "f1_weighted", "matthews_corrcoef"):
+        single(name, data, found[name], 500, 7)
+    assert list(data.drawn_sums) == [(500, 7)]

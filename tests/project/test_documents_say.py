@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import click
+import pandas as pd
 import pytest
 import yaml
 
@@ -155,6 +156,11 @@ def test_the_guides_work_from_the_first_run_to_the_last_question(
     (reader.folder / "load.py").write_text(load + "\nprint(type(model).__name__)\n")
     assert "PyFuncModel" in reader.types(". .venv/bin/activate; python load.py")
     assert set(reader.folder.rglob("*.db")) == before, "no stray database"
+
+    (predict,) = [text for label, text in blocks(ROOT / "docs" / "batch.md") if label == "sh"]
+    predicted = reader.types(f". .venv/bin/activate; {predict}")
+    (table,) = re.findall(r"^table: (.*)$", predicted, re.MULTILINE)
+    assert len(pd.read_parquet(reader.folder / table)) == len(frame)
 
     # Every question of the table that needs nothing but this run.
     table = (ROOT / "docs" / "artifacts.md").read_text()

@@ -134,7 +134,7 @@ def _is_regression(values: "np.ndarray", distinct: int, kind: str, what: str) ->
 def _classes(values: "np.ndarray", what: str, positive_label: str) -> Target:
     _require_exact(values, what)
     labels = values.astype(np.int64) if values.dtype.kind == "f" else values
-    values_of_classes, counts = np.unique(labels, return_counts=True)
+    values_of_classes, counts = _distinct(labels)
     if len(values_of_classes) > MAX_CLASSES:
         raise UsageError(f"{what} has {len(values_of_classes)} labels, the limit is {MAX_CLASSES}")
     classes = tuple(values_of_classes.tolist())
@@ -152,6 +152,15 @@ def _classes(values: "np.ndarray", what: str, positive_label: str) -> Target:
     return Target(
         labels, task, classes, tuple(counts.tolist()), _positive(classes, what, positive_label)
     )
+
+
+def _distinct(labels: "np.ndarray") -> tuple["np.ndarray", "np.ndarray"]:
+    """Distinct labels in order, and their counts; np.unique would sort all rows."""
+    import pandas as pd
+
+    codes, labels_once = pd.factorize(labels)
+    order = np.argsort(labels_once, kind="stable")
+    return labels_once[order], np.bincount(codes)[order]
 
 
 def _positive(classes: tuple[Any, ...], what: str, positive_label: str) -> Any:

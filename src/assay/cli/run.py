@@ -205,6 +205,8 @@ def print_outcome(result: local.Outcome) -> None:
         stdout.print(Text(f"finding: {line}", style="yellow"), soft_wrap=True)
     for path in result.reports:
         _say(f"report: {_near(path)}")
+    for path in result.tables:
+        _say(f"table: {_near(path)}")
     _say(f"log: {_near(result.log)}")
     if registration is not None:
         _say(f"registry: {registration.tracking_uri}")
@@ -245,6 +247,7 @@ def _json(result: local.Outcome) -> dict[str, Any]:
         "findings": result.findings,
         "log": str(result.log),
         "reports": [str(path) for path in result.reports],
+        "tables": [str(path) for path in result.tables],
         "passed": registration and registration.to_dict(),
         "next": registration.next if registration else _NEXT.get(result.exit_code),
         "metrics": {metric.name: metric.to_dict() for metric in _measured(result)},

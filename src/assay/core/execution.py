@@ -6,7 +6,8 @@ The order matters:
 2. Sources (external data) are fetched and hashed, so that they have a digest too.
 3. The step key covers everything that the result depends on. If the cache has a valid attestation
    for the key, and all of its outputs are in the store, these are returned.
-4. Otherwise inputs are extracted into a work folder, read-only and verified, and the step runs.
+4. Otherwise inputs are extracted into a work folder, read-only and verified, and the step runs;
+   files of `Lazy` inputs are extracted when it asks for them.
 5. Outputs are stored, files before manifests; then the attestation; then the cache entry. A process
    that is killed at any point leaves nothing that looks like a completed execution.
 """
@@ -23,6 +24,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -47,7 +49,7 @@ from assay.core.source import fetch
 from assay.core.step import Artifact, Out, Port, Services, Source, Step
 from assay.core.store import Store
 from assay.core.store.removal import Watch
-from assay.core.tree import claim, get_manifest, get_tree, put_tree
+from assay.core.tree import claim, get_file, get_manifest, get_tree, put_tree
 from assay.documents import some
 from assay.errors import (
     AssayError,
@@ -511,9 +513,11 @@ def _run(
     watch: Watch | None = None,
 ) -> tuple[dict[str, OutputReference], dict[str, Any]]:
     """Extract the inputs, run the step, and store the outputs in `target`."""
+    whole = _whole(step, bound)
     folders = {
         digest: _extract(manifest, root / "inputs" / hex_of(digest), context.store)
         for digest, manifest in bound.manifests.items()
+        if digest in whole
     }
     before = _stamp(root / "inputs")
     outs: dict[str, Out[Any]] = {}
@@ -523,7 +527,7 @@ def _run(
         outs[name] = Out(path)
     services = Services(context.store, context.verifier)
     returned = step(
-        **_artifacts(step, bound, folders),
+        **_artifacts(step, bound, folders, root / "lazy", context.store),
         **{name: sources.get(name) for name in step.sources},
         **bound.parameters,
         **outs,
@@ -555,11 +559,26 @@ def _extract(manifest: Manifest, target: Path, store: Store) -> Path:
     return target
 
 
-def _artifacts(step: Step, bound: _Bound, folders: Mapping[str, Path]) -> dict[str, Any]:
+def _whole(step: Step, bound: _Bound) -> set[str]:
+    """The digests of the inputs that are extracted before the step runs."""
+    names = [name for name, port in step.inputs.items() if not port.lazy]
+    return {
+        digest for name in (*names, *step.list_inputs) for digest in _digests(bound.inputs[name])
+    }
+
+
+def _artifacts(
+    step: Step, bound: _Bound, folders: Mapping[str, Path], lazy: Path, store: Store
+) -> dict[str, Any]:
     def artifact(port: Port, digest: str) -> Artifact | None:
         if not digest:
             return None
-        return port.kind(folders[digest], digest, bound.manifests[digest].annotations)
+        manifest = bound.manifests[digest]
+        if digest in folders:
+            return port.kind(folders[digest], digest, manifest.annotations)
+        folder = lazy / hex_of(digest)
+        fetch = partial(get_file, store, manifest, target=folder)
+        return port.kind(folder, digest, manifest.annotations, fetch)
 
     arguments: dict[str, Any] = {
         name: artifact(port, str(bound.inputs[name])) for name, port in step.inputs.items()

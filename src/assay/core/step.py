@@ -8,9 +8,9 @@ outputs into folders, and returns a few values:
         '''Fits a model.'''
 
 Parameters annotated with a kind (`Dataset`, or `Model | None` if optional) are inputs, those with
-`Out[kind]` are outputs, a `Source` is an external location, and all others are JSON parameters. A
-parameter annotated `Digest` refers to an artifact. Steps of the library and of users are written in
-the same way.
+`Lazy[kind]` are inputs that are not fetched as a whole, those with `Out[kind]` are outputs, a
+`Source` is an external location, and all others are JSON parameters. A parameter annotated `Digest`
+refers to an artifact. Steps of the library and of users are written in the same way.
 """
 
 import inspect
@@ -31,9 +31,22 @@ class Artifact:
     """An input of a step: a verified, read-only folder and its digest."""
 
     path: Path
-    """The folder that holds the artifact's files."""
+    """The folder that holds the artifact's files; of a `Lazy` input those read so far."""
     digest: str
     annotations: Mapping[str, str] = field(default_factory=dict)
+    fetch: Callable[[str], Path] | None = field(default=None, repr=False, compare=False)
+    """How a file of a `Lazy` input gets into the folder; None if all are there."""
+
+    def file(self, name: str) -> Path:
+        """A file of the artifact, which is read from the store if it was not yet.
+
+        Args:
+            name: Its path within the artifact.
+
+        Raises:
+            IntegrityError: The artifact has no such file, or its bytes do not match its digest.
+        """
+        return self.path / name if self.fetch is None else self.fetch(name)
 
     type: ClassVar[str] = ""
     """The `artifactType` of the manifest; subclasses set it."""
@@ -144,6 +157,12 @@ class Failure(Artifact):
     type = "application/vnd.assay.failure.v1"
 
 
+class Parts(Artifact):
+    """How the parts of a dataset are distributed over tasks: `parts.json`."""
+
+    type = "application/vnd.assay.parts.v1"
+
+
 class Record(Artifact):
     """A query to or change of an external system: `record.json`. Not reproducible."""
 
@@ -152,6 +171,11 @@ class Record(Artifact):
 
 
 A = TypeVar("A", bound=Artifact)
+
+_LAZY: Final = "lazy"
+Lazy = Annotated[A, _LAZY]
+"""An input of which the step reads some files only, each by `Artifact.file`: the others are not
+fetched, so that a step may look at a part of a dataset that is larger than its disk."""
 
 
 @dataclass(slots=True)
@@ -205,6 +229,8 @@ class Port:
 
     kind: type[Artifact]
     optional: bool = False
+    lazy: bool = False
+    """Whether the step fetches the files that it reads."""
 
 
 @dataclass(frozen=True)
@@ -293,7 +319,8 @@ def step(
 
     Raises:
         StepError: A parameter is not keyword-only, an annotation is not a kind, output, source or
-            JSON type, the step has no output, or it asks the registry without side effects.
+            JSON type, the step has no output, it uses variables of a function around it, or it asks
+            the registry without side effects.
     """
     if function is None:
         return lambda wrapped: _make_step(wrapped, side_effects, asks_registry)
@@ -304,6 +331,12 @@ def _make_step(
     function: Callable[..., Values | None], side_effects: bool, asks_registry: bool
 ) -> Step:
     problems: list[str] = []
+    if free := function.__code__.co_freevars:
+        # The step key covers parameters and modules, so two such steps would share answers.
+        problems.append(
+            f"it uses {', '.join(free)} of the function that defines it; define the step at the "
+            "top level of a module, and make these its parameters"
+        )
     hints = typing.get_type_hints(function)
     annotated = typing.get_type_hints(function, include_extras=True)
     ports = _Ports()
@@ -312,9 +345,10 @@ def _make_step(
             problems.append(f"make {name!r} keyword-only (put * first)")
             continue
         hint, optional = _strip_none(hints.get(name, Any))
+        lazy = _LAZY in getattr(annotated.get(name), "__metadata__", ())
         if hint is Services and side_effects:
             ports.services.append(name)
-        elif not ports.add(parameter, hint, optional=optional):
+        elif not ports.add(parameter, hint, optional=optional, lazy=lazy):
             problems.append(
                 f"{name!r} is annotated {_written(hint)}, which a step cannot take; use an "
                 "artifact kind, Out[kind], Source, str, int, float, bool, list, dict or, with side "
@@ -356,14 +390,14 @@ class _Ports:
     """Of `parameters`."""
     services: list[str] = field(default_factory=list)
 
-    def add(self, parameter: inspect.Parameter, hint: Any, *, optional: bool) -> bool:
+    def add(self, parameter: inspect.Parameter, hint: Any, *, optional: bool, lazy: bool) -> bool:
         """Add a parameter to its group; False if the annotation belongs to no group."""
         name, origin = parameter.name, typing.get_origin(hint)
         if hint is Source:
             self.sources[name] = optional
         elif (kind := _kind_of(hint)) is not None:
             group = {Out: self.outputs, list: self.list_inputs}.get(origin, self.inputs)
-            group[name] = Port(kind, optional)
+            group[name] = Port(kind, optional, lazy)
         elif (origin or hint) in _SCALARS:
             self.parameters[name] = parameter
             self.types[name] = origin or hint

@@ -239,6 +239,35 @@ def get_tree(store: Store, manifest: Manifest, target: Path) -> None:
         raise
 
 
+def get_file(store: Store, manifest: Manifest, path: str, target: Path) -> Path:
+    """Extract one file of an artifact, read-only, unless it was before.
+
+    Args:
+        store: The store of the artifact.
+        manifest: The manifest of the artifact.
+        path: The path of the file within the artifact.
+        target: The folder of the extracted files; those there are not checked again.
+
+    Returns:
+        The extracted file.
+
+    Raises:
+        IntegrityError: The artifact has no such file, or it does not match the manifest.
+        NotFoundError: The file is not in the store.
+    """
+    entry = manifest.find(path)
+    if entry is None:
+        raise IntegrityError(f"{manifest.digest} has no file {path!r}")
+    result = target / path
+    if not result.exists():
+        result.parent.mkdir(parents=True, exist_ok=True)
+        if entry.pack is None:
+            store.get_file_into(entry.blob, result)
+        else:
+            write_read_only(result, read_entry(store, entry, entry.blob.size))
+    return result
+
+
 def _get_pack(store: Store, pack: Descriptor, entries: list[FileEntry], target: Path) -> None:
     content = store.get_blob(pack)
     for entry in entries:

@@ -15,7 +15,7 @@ A row that was altered on purpose counts as another row; people who may alter a 
 import tempfile
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from assay.core.attestation import Attestation, about, using
 from assay.core.step import Dataset, Services
@@ -25,12 +25,14 @@ from assay.evidence.format import EvidenceDocument
 from assay.governance.makers import IMPORT, SELECT, SPLIT, TRAINING, Admitted
 
 if TYPE_CHECKING:
-    import numpy as np
+    import pyarrow as pa
 
 MAX_ROWS: Final = 20_000_000
 """Rows of both datasets together; more are not compared."""
 MAX_DATASETS: Final = 10_000
 """Largest number of pairs that are examined; attestations of a chain name a few."""
+_NUMBER: Final = r"^[+-]?([0-9]+(\.[0-9]*)?([eE][+-]?[0-9]+)?|inf)$"
+"""Text that is a number, among others in each spelling that Arrow writes."""
 IMPORTED: Final = "the model was imported, so the rows that it was trained on are unknown"
 
 
@@ -393,9 +395,8 @@ class _Proof:
         Raises:
             IntegrityError: They cannot be compared: no column in common, or too many rows.
         """
-        import numpy as np
-
         from assay import data as dataset
+        from assay.data.overlap import contained_in
 
         store = self._services.store
         with tempfile.TemporaryDirectory(prefix="assay-rows-") as scratch:
@@ -417,56 +418,55 @@ class _Proof:
                         f"(it saw {seen}): no split_data made both, and {why}; take both from one "
                         "split_data"
                     )
-                before, rows_tested = (_row_hashes(folder, columns) for folder in folders)
+                before, rows_tested = (_as_written(folder, columns) for folder in folders)
+                shared = contained_in(rows_tested, before, _both_kinds(columns))
             finally:
                 for folder in folders:
                     if folder.exists():
                         remove_tree(folder)
-        return int(np.isin(rows_tested, before).sum()), len(rows_tested)
+        return int(shared.sum()), len(shared)
 
 
-def _row_hashes(folder: Path, columns: list[str]) -> "np.ndarray[Any, np.dtype[np.uint64]]":
-    """A 64-bit hash of each row."""
-    import numpy as np
-    import pandas as pd
+def _as_written(folder: Path, columns: Sequence[str]) -> "Iterator[pa.RecordBatch]":
+    """The rows of a dataset, each column as two, which `_both_kinds` names."""
+    import pyarrow as pa
 
     from assay import data as dataset
 
-    result = []
     for batch in dataset.iter_batches(folder, columns):
-        texts = {name: _text(batch.column(name)).to_pandas() for name in columns}
-        frame = pd.DataFrame(texts, columns=columns)
-        result.append(pd.util.hash_pandas_object(frame, index=False).to_numpy(np.uint64))
-    return np.concatenate(result) if result else np.empty(0, np.uint64)
+        pairs = [_numbers_and_texts(batch.column(name)) for name in columns]
+        yield pa.RecordBatch.from_arrays(
+            [part for pair in pairs for part in pair], _both_kinds(columns)
+        )
 
 
-def _text(column: Any) -> Any:
-    """Values as text, so that 1, 1.0 and "1" are the same in two datasets of different types.
+def _both_kinds(columns: Sequence[str]) -> list[str]:
+    """Names for the numbers and the texts of columns."""
+    return [f"{kind} {name}" for name in columns for kind in ("number", "text")]
 
-    Values that are equal in `assay.data.overlap` must be equal here, or a comparison could leave
-    out shared rows that this does not detect.
+
+def _numbers_and_texts(column: "pa.Array") -> "tuple[pa.Array, pa.Array]":
+    """A column as its numbers and its texts, of which each row has at most one.
+
+    A text that is a number is this number, so that 1, 1.0 and "1" are the same in two datasets of
+    different types. Values that are equal in `assay.data.overlap` must be equal here, or a
+    comparison could leave out shared rows that this does not detect.
     """
     import pyarrow as pa
     import pyarrow.compute as pc
 
+    no_numbers, no_texts = (pa.nulls(len(column), kind) for kind in (pa.float64(), pa.string()))
     if pa.types.is_date(column.type) or pa.types.is_timestamp(column.type):
         # A date is the midnight that it begins with, and is written as a date.
-        text = pc.cast(pc.cast(column, pa.timestamp("us")), pa.string())
-        text = pc.replace_substring_regex(text, r" 00:00:00\.0+$", "")
-        return pc.fill_null(text, "\0")
-    if pa.types.is_integer(column.type) or pa.types.is_boolean(column.type):
-        # Beyond 2^53 neighbours become equal, which can only give too many equal rows.
-        column = pc.cast(column, pa.float64(), safe=False)
-    if pa.types.is_floating(column.type) or pa.types.is_decimal(column.type):
-        column = pc.cast(column, pa.float64(), safe=False)
-        column = pc.if_else(pc.is_nan(column), None, column)  # missing, in either form
-        text = pc.cast(pc.add(column, 0.0), pa.string())  # -0.0 becomes 0.0
-    else:
-        text = pc.cast(column, pa.string())
-        number = pc.match_substring_regex(text, r"^[+-]?[0-9]+(\.[0-9]*)?$")
-        if pc.any(number).as_py():
-            # Text that is a number, in the spelling that a column of numbers has.
-            plain = pc.if_else(number, text, None)
-            plain = pc.add(pc.cast(plain, pa.float64()), 0.0)
-            text = pc.coalesce(pc.cast(plain, pa.string()), text)
-    return pc.fill_null(text, "\0")
+        texts = pc.cast(pc.cast(column, pa.timestamp("us")), pa.string())
+        return no_numbers, pc.replace_substring_regex(texts, r" 00:00:00\.0+$", "")
+    if pa.types.is_string(column.type):
+        is_number = pc.match_substring_regex(column, _NUMBER)
+        if not pc.any(is_number).as_py():
+            return no_numbers, column
+        return (
+            pc.cast(pc.if_else(is_number, column, None), pa.float64()),
+            pc.if_else(is_number, None, column),
+        )
+    # Beyond 2^53 neighbours become equal, which can only give too many equal rows.
+    return pc.cast(column, pa.float64(), safe=False), no_texts

@@ -70,6 +70,8 @@ class Outcome:
     """The parts of `error`, without the verdict."""
     notes: list[str] = field(default_factory=list)
     """Warnings about the run itself."""
+    tables: list[Path] = field(default_factory=list)
+    """Tables that tasks exported as files."""
 
     def task(self, name: str) -> Task | None:
         """The last task with this name, if it ran."""
@@ -155,7 +157,8 @@ def run(
                 error = str(failure)
     outcome = _outcome(list(follower.tasks), folder, error)
     try:
-        _collect_reports(folder, _pages(pipeline))
+        _collect_reports(folder, _outputs_of(pipeline, "system.HTML"))
+        outcome.tables += _files(folder, _outputs_of(pipeline, "system.Dataset"))
     except OSError as failure:
         # A full disk must not hide the verdict or its reason.
         outcome.notes.append(f"reports are missing in {folder}: {failure.strerror}; free space")
@@ -220,24 +223,28 @@ def _log(lines: Iterable[str]) -> None:
         print(line, end="")  # noqa: T201 - into the run's log
 
 
-def _pages(pipeline: Any) -> set[str]:
-    """Names of the outputs that are HTML pages."""
+def _outputs_of(pipeline: Any, kind: str) -> set[str]:
+    """Names of the outputs of a kind, such as `system.HTML`."""
     return {
         name
         for component in pipeline.pipeline_spec.components.values()
         for name, output in component.output_definitions.artifacts.items()
-        if output.artifact_type.schema_title == "system.HTML"
+        if output.artifact_type.schema_title == kind
     }
 
 
-def _collect_reports(folder: Path, names: set[str]) -> None:
-    """Copy the HTML outputs, which KFP names `.../<task>/<output>`, to the folder of reports."""
+def _files(folder: Path, names: set[str]) -> list[Path]:
+    """The files of outputs, which KFP names `.../<task>/<output>`."""
     outputs = folder / "outputs"
-    for path in (path for name in names for path in outputs.glob(f"*/**/{name}")):
-        if not path.is_file():
-            continue
+    paths = (path for name in sorted(names) for path in sorted(outputs.glob(f"*/**/{name}")))
+    return [path for path in paths if path.is_file()]
+
+
+def _collect_reports(folder: Path, names: set[str]) -> None:
+    """Copy HTML pages to the folder of reports."""
+    for path in _files(folder, names):
         # Those of the tasks of a loop have a folder for each iteration.
-        place = path.parent.relative_to(outputs).parts[1:]
+        place = path.parent.relative_to(folder / "outputs").parts[1:]
         target = (folder / "reports").joinpath(*place).with_suffix(".html")
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, target)

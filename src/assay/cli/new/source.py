@@ -209,8 +209,20 @@ def _call(function: str, words: list[str], indent: str = _INDENT) -> Iterator[st
         yield line
         return
     yield f"{indent}{function}("
-    yield from (f"{indent}{_INDENT}{word}," for word in words)
+    for word in words:
+        yield from _argument(word, f"{indent}{_INDENT}")
     yield f"{indent})"
+
+
+def _argument(word: str, indent: str) -> Iterator[str]:
+    """An argument of a call, a list of many names over several lines."""
+    line = f"{indent}{word},"
+    if len(line) <= WIDTH or not word.startswith("["):
+        yield line
+        return
+    yield f"{indent}["
+    yield from (f"{indent}{_INDENT}{item}," for item in word[1:-1].split(", "))
+    yield f"{indent}],"
 
 
 def _literal(value: Any) -> str:

@@ -124,6 +124,11 @@ class Predictions:
         order = np.argsort(-self.score, kind="stable")
         return order, np.flatnonzero(np.r_[True, np.diff(self.score[order]) != 0])
 
+    @cached_property
+    def drawn_sums(self) -> dict[tuple[int, int], Array]:
+        """Draws of the confusion matrix by number and seed; several intervals share them."""
+        return {}
+
     @property
     def calibration(self) -> tuple[Array, Array]:
         """For each row, a predicted probability, and 1 if its event occurred, otherwise 0."""

@@ -9,7 +9,7 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy import sparse, stats
 
 from assay.evidence.format import Interval
 from assay.evidence.numbers import tidy
@@ -292,20 +292,32 @@ def _square_root(matrix: Array) -> Array:
 
 def _from_matrix(measure: Callable[[Array], Array]) -> "_Method":
     def bounds(data: Predictions, _value: float, resamples: int, seed: int) -> Bounds | None:
+        return intervals.drawn(measure(_drawn_sums(data, resamples, seed)))
+
+    return bounds
+
+
+def _drawn_sums(data: Predictions, resamples: int, seed: int) -> Array:
+    """Draws of hits, actual and predicted rows per class; shape (resamples, 3, classes).
+
+    Computed once for all metrics of these predictions.
+    """
+    key = (resamples, seed)
+    if key not in data.drawn_sums:
         size = len(data.classes)
-        counts = {cell: float(n) for cell, n in np.ndenumerate(data.confusion) if n}
+        counts = {
+            (int(actual), int(predicted)): float(data.confusion[actual, predicted])
+            for actual, predicted in np.argwhere(data.confusion)
+        }
         for i in range(size):
             # Prior: one additional row for correct predictions, and one for wrong ones.
             for cell in ((i, i), (i, (i + 1) % size)):
                 counts[cell] = counts.get(cell, 0.0) + 1 / size
-        cells = [(cell[0], cell[1]) for cell in counts]
-        values = [
-            measure(_marginals(draws, cells, size))
-            for draws in _posterior(list(counts.values()), resamples, seed)
-        ]
-        return intervals.drawn(np.concatenate(values))
-
-    return bounds
+        sums_of = _marginals(np.array(list(counts)), size)
+        data.drawn_sums[key] = np.concatenate(
+            [sums_of(draws) for draws in _posterior(list(counts.values()), resamples, seed)]
+        )
+    return data.drawn_sums[key]
 
 
 def _posterior(counts: Sequence[float], resamples: int, seed: int) -> Iterator[Array]:
@@ -322,16 +334,33 @@ def _posterior(counts: Sequence[float], resamples: int, seed: int) -> Iterator[A
         yield drawn / drawn.sum(axis=1, keepdims=True) * sum(counts)
 
 
-def _marginals(draws: Array, cells: list[tuple[int, int]], size: int) -> Array:
-    """For each draw: hits, actual and predicted rows per class; shape (draws, 3, classes)."""
-    sums = np.zeros((len(draws), 3, size))
-    for index, (actual, predicted) in enumerate(cells):
-        column = draws[:, index]
-        if actual == predicted:
-            sums[:, 0, actual] += column
-        sums[:, 1, actual] += column
-        sums[:, 2, predicted] += column
-    return sums
+def _marginals(cells: IndexArray, size: int) -> Callable[[Array], Array]:
+    """A function from draws to sums per class.
+
+    Args:
+        cells: The actual and the predicted class of each cell; shape (cells, 2).
+        size: Number of classes.
+
+    Returns:
+        From draws of shape (draws, cells) to the hits, the actual and the predicted rows of each
+        class; shape (draws, 3, classes).
+    """
+    actual, predicted = cells.T
+    hits = np.flatnonzero(actual == predicted)
+    every = np.arange(len(cells))
+    # The product of a sparse matrix adds the cells of a class one after the other.
+    indicators = [
+        sparse.csr_array((np.ones(len(own)), (classes[own], own)), shape=(size, len(cells)))
+        for classes, own in ((actual, hits), (actual, every), (predicted, every))
+    ]
+
+    def sums_of(draws: Array) -> Array:
+        sums = np.empty((len(draws), 3, size))
+        for place, indicator in enumerate(indicators):
+            sums[:, place] = (indicator @ draws.T).T
+        return sums
+
+    return sums_of
 
 
 def _share(top: Array, bottom: Array) -> Array:
@@ -502,25 +531,29 @@ def _from_both(
     seed: int,
 ) -> Bounds | None:
     """Like `_from_matrix`, over cells of (actual, candidate, production)."""
-    size = len(candidate.classes)
-    actual, predicted = candidate.codes
-    cells, counted = np.unique(
-        np.stack([actual, predicted, production.codes[1]], axis=1), axis=0, return_counts=True
+    # A model may know classes that the other does not.
+    classes = list(dict.fromkeys((*candidate.classes, *production.classes)))
+    size = len(classes)
+    places = np.array([classes.index(label) for label in production.classes])
+    codes = (*candidate.codes, places[production.codes[1]])
+    # One number for each cell, because np.unique sorts rows of an array much more slowly.
+    shape = (size + 1,) * 3
+    numbers, counted = np.unique(
+        np.ravel_multi_index([code + 1 for code in codes], shape), return_counts=True
     )
+    cells = np.stack(np.unravel_index(numbers, shape), axis=1) - 1
     counts = {tuple(map(int, cell)): float(n) for cell, n in zip(cells, counted, strict=True)}
     for i in range(size):
         j = (i + 1) % size
         # Prior: half an additional row for each way in which two models agree or differ.
         for cell in ((i, i, i), (i, i, j), (i, j, i), (i, j, j)):
             counts[cell] = counts.get(cell, 0.0) + 0.5 / size
-    names = list(counts)
-    differences = []
-    for draws in _posterior(list(counts.values()), resamples, seed):
-        values = [
-            measure(_marginals(draws, [(cell[0], cell[model]) for cell in names], size))
-            for model in (1, 2)
-        ]
-        differences.append(values[1] - values[0])
+    names = np.array(list(counts))
+    ours, theirs = (_marginals(names[:, [0, model]], size) for model in (1, 2))
+    differences = [
+        measure(theirs(draws)) - measure(ours(draws))
+        for draws in _posterior(list(counts.values()), resamples, seed)
+    ]
     return intervals.drawn(np.concatenate(differences))
 
 

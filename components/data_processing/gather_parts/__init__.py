@@ -1,0 +1,1 @@
+"""Datasets, one after the other, as one dataset."""

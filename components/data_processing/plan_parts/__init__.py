@@ -1,0 +1,1 @@
+"""How the parts of a dataset are distributed over parallel tasks."""

@@ -1,0 +1,1 @@
+"""Some parts of a dataset, as a dataset."""

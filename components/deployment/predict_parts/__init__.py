@@ -1,0 +1,1 @@
+"""Predictions for some parts of a dataset, in one task."""
