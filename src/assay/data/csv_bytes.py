@@ -7,7 +7,7 @@ from typing import IO, Final, cast
 
 BLOCK_BYTES: Final = 4 << 20
 """Minimum block size for reading a CSV; see `CsvFile.block_bytes`."""
-COLUMN_BYTES: Final = 4 << 10
+COLUMN_BYTES: Final = 8 << 10
 """Minimum block size for each column."""
 GZIP_MAGIC: Final = b"\x1f\x8b"
 READ_ERRORS: Final = (OSError, EOFError, zlib.error)
