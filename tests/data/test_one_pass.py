@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from assay import data as dataset
 from assay.data import csv_bytes, csv_source, one_pass, statistics, text_types
+from assay.data.exact import Exactness
 from assay.data.sources import Options, open_table, write_table
 from assay.errors import DataError
 
@@ -162,15 +163,29 @@ def test_distinct_values_are_counted_as_by_hashing(values: list[float]) -> None:
     )
 )
 @example(["123456789012345", "9223372036854775808", "1"])
-def test_numbers_that_are_not_examined_match_the_pattern(texts: list[str]) -> None:
-    def is_number(text: str) -> bool:
-        try:
-            pc.cast(pa.array([text]), pa.float64())
-        except pa.ArrowInvalid:
-            return False
-        return True
+@example(["-", "0", "1"])
+def test_numbers_that_are_not_examined_need_no_examination(texts: list[str]) -> None:
+    """Alone, and beside others in one column, at any place of its buffers."""
 
-    valid = pa.array(["0", *filter(is_number, texts)], pa.string()).slice(1)
-    sure = valid.filter(pc.invert(text_types._may_be_code(valid)))
-    pattern = text_types._PATTERNS["float64"]
-    assert pc.all(pc.match_substring_regex(sure, f"^(?:{pattern})$"), min_count=0).as_py()
+    def numbers_of(texts: list[str]) -> list[float] | None:
+        try:
+            return pc.cast(pa.array(texts, pa.string()), pa.float64()).to_pylist()  # type: ignore[no-any-return]
+        except pa.ArrowInvalid:
+            return None
+
+    valid = [text for text in texts if numbers_of([text])]
+    pattern = f"^(?:{text_types._PATTERNS['float64']})$"
+    for column in [valid, *([text] for text in valid)]:
+        values = pa.array(numbers_of(column), pa.float64())
+        padded = pa.array(["0x", *column, "00"], pa.string()).slice(1, len(column))
+        if text_types._are_plain(padded):
+            assert pc.all(pc.match_substring_regex(padded, pattern), min_count=0).as_py()
+            exact = Exactness()
+            exact.add(padded, values)
+            assert not exact.beyond
+            assert not exact.rounded
+
+
+@given(st.lists(st.decimals(-(10**6), 10**6, places=4).map("{:.4f}".format)))
+def test_common_numbers_are_not_examined(texts: list[str]) -> None:
+    assert text_types._are_plain(pa.array(texts, pa.string()))

@@ -1,45 +1,41 @@
-"""Run a suite with Great Expectations, and judge its results.
+"""Judge the expectations of a suite, and say what was seen.
 
-GX gives what it observed; whether an expectation is met is decided here, and fails closed:
+Most expectations are judged here, column by column: see `rules`. Great Expectations (GX) judges the
+others. Whether an expectation is met is decided here, and fails closed:
 
-1. GX drops expectations that it cannot make, with a line in its log: each is made by itself, and
-   one that cannot be made is an error of the suite.
-2. GX gives a result if an expectation could not be computed: one that raised has failed.
-3. GX reports success without values: an expectation that no value was checked for has failed.
-4. What GX computes wrongly is computed here: see `exact`. Columns whose names differ in case only
-   are renamed for it, because it takes the first of them.
-5. GX gives results in an order of its own: each is matched to its position in the suite, and a
-   position without exactly one result has failed.
+1. An expectation that raised has failed, although GX gives a result for it.
+2. An expectation that no value was checked for has failed, although GX reports success.
+3. An expectation without exactly one result has failed.
 """
 
-import contextlib
-import io
-import logging
 import re
-import warnings
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from assay.components.validate_data.exact import is_wide, judge
+from assay import data as dataset
+from assay.components.validate_data import gx, rows, rules, table
+from assay.components.validate_data.results import MAX_EXAMPLES
 from assay.components.validate_data.wording import observed, plain
-from assay.core.environment import set_variables
+from assay.data.columns import GROUP_CELLS, iter_columns, read_columns
+from assay.data.exact_integers import read_exact
 from assay.data.suite import Suite
 from assay.errors import UsageError
 
 if TYPE_CHECKING:
     import pandas as pd
 
-MAX_EXAMPLES: Final = 20
-"""Values that an expectation's result keeps of those that it did not expect."""
+    from assay.data.columns import Column
+
 MAX_MESSAGE: Final = 200
 """Characters kept of an exception's message."""
 
 _MEASURED: Final = re.compile("expect_(?:column_|table_)(?!values_|pair_)(.+?)_to_")
 """What an expectation is about, in its type, such as `mean` or `row_count`."""
-_PLACE: Final = "assay_place"
+_ABOUT_TYPES: Final = ("_type_to_be", "_be_of_type", "_in_type_list")
 _ADDRESS = re.compile(r"0x[0-9a-f]{6,}", re.ASCII)
 _COUNTS: Final = ("element_count", "missing_count", "unexpected_count")
 
@@ -73,195 +69,133 @@ class Outcome:
         return f"{on}: {self.observed} ({self.kind})" if on else f"{self.observed} ({self.kind})"
 
 
-def run_suite(frame: "pd.DataFrame", suite: Suite, types: Mapping[str, str]) -> list[Outcome]:
-    """Judge every expectation of a suite on a table; one outcome for each, in the suite's order.
+class SuiteCheck:
+    """Judges the expectations of a suite on a table whose columns come one after the other.
 
     Args:
-        frame: The table.
+        folder: The dataset.
         suite: What is expected of it.
-        types: The dataset type of each column; pandas has other types for missing values.
+    """
+
+    def __init__(self, folder: Path, suite: Suite) -> None:
+        self._folder = folder
+        self.suite = suite
+        self._table = dataset.info(folder)
+        self._names = gx.Names(self._table.names)
+        self._results: dict[int, list[Mapping[str, Any]]] = {}
+        self._by_column: dict[str, list[int]] = {}
+        self._several: list[int] = []
+        self._left: list[int] = []
+        """The places of expectations about several columns, and for Great Expectations."""
+        for place, item in enumerate(suite.expectations):
+            kind, kwargs = _parts(item)
+            if _absent(kind, kwargs, self._table.names):
+                continue
+            if not self._computed(place, lambda k, g: table.judge(k, g, self._table)):
+                about = _columns(kind, kwargs)
+                known = (
+                    self._by_column.setdefault(about[0], []) if len(about) == 1 else self._several
+                )
+                known.append(place)
+
+    def add(self, column: "Column") -> None:
+        """Judge what is expected of a column; each column of the table is added once."""
+        for place in self._by_column.get(column.name, ()):
+            if not self._computed(place, lambda kind, kwargs: rules.judge(kind, kwargs, column)):
+                self._left.append(place)
+
+    def finish(self) -> list[Outcome]:
+        """One outcome for each expectation, in the suite's order, after all columns were added.
+
+        Raises:
+            UsageError: GX refuses the arguments of expectations; names all.
+        """
+        for names, places in self._groups(self._several):
+            columns = {c.name: c for c in read_columns(self._folder, names)}
+            for place in places:
+                about = [columns[name] for name in self._about(place)]
+                if not self._computed(place, lambda k, g: rows.judge(k, g, about)):  # noqa: B023
+                    self._left.append(place)
+        if self._left:
+            self._ask()
+        return [
+            _outcome(item, self._results.get(place, []), self._names)
+            for place, item in enumerate(self.suite.expectations)
+        ]
+
+    def _about(self, place: int) -> list[str]:
+        return _columns(*_parts(self.suite.expectations[place]))
+
+    def _groups(self, some: Sequence[int]) -> Iterator[tuple[list[str], list[int]]]:
+        """Expectations whose columns are read together: as many as have few cells."""
+        most = max(1, GROUP_CELLS // max(1, self._table.rows))
+        columns: dict[str, None] = {}
+        places: list[int] = []
+        for place in sorted(some, key=self._about):
+            needed = dict.fromkeys(self._about(place))
+            if places and len(columns | needed) > most:
+                yield list(columns), places
+                columns, places = {}, []
+            columns |= needed
+            places.append(place)
+        if places:
+            yield list(columns), places
+
+    def _computed(
+        self, place: int, judge: Callable[[str, Mapping[str, Any]], Mapping[str, Any] | None]
+    ) -> bool:
+        """Whether an expectation is judged here; fails closed."""
+        try:
+            result = judge(*_parts(self.suite.expectations[place]))
+        except (
+            UsageError, ArithmeticError, LookupError, RuntimeError, TypeError, ValueError
+        ) as error:  # fmt: skip
+            info = {"raised_exception": True, "exception_message": gx.message(error)}
+            result = {"success": False, "exception_info": info}
+        if result is not None:
+            self._results[place] = [result]
+        return result is not None
+
+    def _ask(self) -> None:
+        """Have Great Expectations judge what is left."""
+        placed = [(place, self.suite.expectations[place]) for place in sorted(self._left)]
+        made = dict(zip(sorted(self._left), gx.make(placed, self._names), strict=True))
+        for columns, places in self._groups(self._left):
+            frame = read_exact(self._folder, columns)
+            about_types = {
+                p for p in places if str(self.suite.expectations[p]["type"]).endswith(_ABOUT_TYPES)
+            }
+            # Whole numbers that floats would change are held as objects; their type is float64.
+            wide = [name for name in columns if self._is_object(frame, name)]
+            typed = frame.assign(**{name: frame[name].astype(float) for name in wide})
+            for seen, some in ((frame, {*places} - about_types), (typed, about_types)):
+                if some:
+                    asked = [made[place] for place in sorted(some)]
+                    self._results |= gx.validate(seen, asked, self._names)
+
+    def _is_object(self, frame: "pd.DataFrame", name: str) -> bool:
+        return self._table.types[name] == "int64" and frame[name].dtype.kind == "O"
+
+
+def run_suite(folder: Path, suite: Suite) -> list[Outcome]:
+    """Judge every expectation of a suite on a dataset; one outcome each, in the suite's order.
+
+    Args:
+        folder: The dataset.
+        suite: What is expected of it.
 
     Raises:
         UsageError: GX refuses the arguments of expectations; names all.
     """
-    with _quiet():
-        names = _Names(frame.columns)
-        expectations = _make(suite, names)
-        results: dict[Any, list[Mapping[str, Any]]] = {}
-        left: dict[str, list[Any]] = {}
-        for place, (item, made) in enumerate(zip(suite.expectations, expectations, strict=True)):
-            kind, kwargs = str(item["type"]), item.get("kwargs", {})
-            if _absent(kind, kwargs, names.names):
-                continue
-            if (found := _computed(kind, kwargs, frame, types)) is not None:
-                results[place] = [found]
-            else:
-                left.setdefault(_table(kind), []).append(made)
-        tables = _tables(frame, names)
-        for table, some in left.items():
-            for result in _validate(_batch(tables[table]()), some):
-                results.setdefault(_place(result), []).append(result)
-    return [
-        _outcome(item, results.get(place, []), names)
-        for place, item in enumerate(suite.expectations)
-    ]
+    check = SuiteCheck(folder, suite)
+    for column in iter_columns(folder):
+        check.add(column)
+    return check.finish()
 
 
-_ITSELF, _TYPES, _CONTENT = "itself", "types", "content"
-
-
-def _table(kind: str) -> str:
-    """Which form of the table an expectation is judged on."""
-    if kind.startswith("expect_table_") or kind == "expect_column_to_exist":
-        return _ITSELF
-    return _TYPES if kind.endswith(("_type_to_be", "_be_of_type", "_in_type_list")) else _CONTENT
-
-
-def _tables(frame: "pd.DataFrame", names: "_Names") -> Mapping[str, Callable[[], "pd.DataFrame"]]:
-    """The table's forms: as it is; with plain types; with its values, exact."""
-
-    def typed() -> "pd.DataFrame":
-        wide = [name for name in frame.columns if is_wide(frame[name])]
-        return frame.assign(**{name: frame[name].astype(float) for name in wide})
-
-    return {
-        _ITSELF: lambda: frame,
-        _TYPES: lambda: names.coded(typed()),
-        _CONTENT: lambda: names.coded(frame),
-    }
-
-
-class _Names:
-    """Column names that GX can tell apart: it takes the first that differs in case only."""
-
-    def __init__(self, names: Iterable[str]) -> None:
-        self.names = list(names)
-        clash = len({name.casefold() for name in self.names}) < len(self.names)
-        # Digits have no case.
-        self.codes = {n: f"column {i}" if clash else n for i, n in enumerate(self.names)}
-        self._back = {code: name for name, code in self.codes.items()}
-
-    def coded(self, frame: "pd.DataFrame") -> "pd.DataFrame":
-        """The table under the codes."""
-        return frame.rename(columns=self.codes)
-
-    def arguments(self, kind: str, kwargs: Mapping[str, Any]) -> dict[str, Any]:
-        """An expectation's arguments under the codes."""
-        given = dict(kwargs)
-        if _table(kind) != _ITSELF:
-            for key in ("column", "column_A", "column_B"):
-                if key in given:
-                    given[key] = self.codes.get(given[key], given[key])
-            if "column_list" in given:
-                given["column_list"] = [self.codes.get(n, n) for n in given["column_list"]]
-        return given
-
-    def shown(self, value: Any) -> Any:
-        """An example of several columns under their names."""
-        if isinstance(value, dict):
-            return {self._back.get(key, key): item for key, item in value.items()}
-        return value
-
-
-def _computed(
-    kind: str, kwargs: Mapping[str, Any], frame: "pd.DataFrame", types: Mapping[str, str]
-) -> Mapping[str, Any] | None:
-    """The result of what is computed here, fails closed; None for what is left to GX."""
-    try:
-        return judge(kind, kwargs, frame, types)
-    except (UsageError, ArithmeticError, LookupError, RuntimeError, TypeError, ValueError) as error:
-        info = {"raised_exception": True, "exception_message": _message(error)}
-        return {"success": False, "exception_info": info}
-
-
-def _batch(frame: "pd.DataFrame") -> Any:
-    import great_expectations as gx
-
-    context = gx.get_context(mode="ephemeral")
-    context.variables.progress_bars = {"globally": False}
-    asset = context.data_sources.add_pandas("table").add_dataframe_asset("table")
-    return asset.add_batch_definition_whole_dataframe("table").get_batch({"dataframe": frame})
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """No telemetry, no progress bars, no deprecation notes: none is about the data."""
-    set_variables({"GX_ANALYTICS_ENABLED": "false", "TQDM_DISABLE": "1"})
-    logger = logging.getLogger("great_expectations")
-    level = logger.level
-    # What GX logs of a failed metric is in its result, too.
-    logger.setLevel(logging.CRITICAL)
-    with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
-        warnings.simplefilter("ignore")
-        try:
-            yield
-        finally:
-            logger.setLevel(level)
-
-
-def _make(suite: Suite, names: _Names) -> list[Any]:
-    """GX's own objects, each with its place in the suite."""
-    import great_expectations as gx
-    from great_expectations.expectations.expectation_configuration import ExpectationConfiguration
-
-    found, problems = [], []
-    for place, item in enumerate(suite.expectations):
-        try:
-            found.append(
-                ExpectationConfiguration(
-                    type=item["type"],
-                    kwargs=names.arguments(str(item["type"]), item.get("kwargs", {})),
-                    meta={_PLACE: place},
-                ).to_domain_obj()
-            )
-        # pydantic's errors are ValueErrors; GX's own have a root of their own.
-        except (ValueError, TypeError, gx.exceptions.GreatExpectationsError) as error:
-            problems.append(f"expectation {place + 1} ({item['type']}): {_message(error)}")
-    if problems:
-        raise UsageError.all_of(
-            f"suite.json: Great Expectations refuses {problem}" for problem in problems
-        )
-    return found
-
-
-def _validate(batch: Any, expectations: Sequence[Any]) -> list[Mapping[str, Any]]:
-    """Results as JSON; one by one when something is raised that GX does not catch."""
-    import great_expectations as gx
-
-    def validate(some: Sequence[Any]) -> list[Mapping[str, Any]]:
-        suite = gx.ExpectationSuite(name="suite", expectations=some)
-        found: list[Mapping[str, Any]] = batch.validate(suite).to_json_dict()["results"]
-        return found
-
-    raised = (
-        ArithmeticError,
-        AttributeError,
-        LookupError,
-        RuntimeError,
-        TypeError,
-        ValueError,
-        gx.exceptions.GreatExpectationsError,
-    )
-    with contextlib.suppress(*raised):
-        return validate(expectations)
-    results: list[Mapping[str, Any]] = []
-    for expectation in expectations:
-        try:
-            results += validate([expectation])
-        except raised as error:
-            info = {"raised_exception": True, "exception_message": _message(error)}
-            meta = {"meta": dict(expectation.meta)}
-            results.append({"success": False, "expectation_config": meta, "exception_info": info})
-    return results
-
-
-def _message(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
-
-
-def _place(result: Mapping[str, Any]) -> Any:
-    config = result.get("expectation_config") or {}
-    return (config.get("meta") or {}).get(_PLACE)
+def _parts(item: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
+    """The type of an expectation, and its arguments."""
+    return str(item["type"]), item.get("kwargs", {})
 
 
 def _columns(kind: str, kwargs: Mapping[str, Any]) -> list[str]:
@@ -280,13 +214,13 @@ def _absent(kind: str, kwargs: Mapping[str, Any], columns: Collection[str]) -> l
 
 
 def _outcome(
-    item: Mapping[str, Any], results: Sequence[Mapping[str, Any]], names: _Names
+    item: Mapping[str, Any], results: Sequence[Mapping[str, Any]], names: gx.Names
 ) -> Outcome:
     kind, kwargs = str(item["type"]), dict(item.get("kwargs", {}))
     meta = item.get("meta")
     note = meta.get("notes") if isinstance(meta, dict) else item.get("notes")
     why = note if isinstance(note, str) else ""
-    if failure := _failure(kind, kwargs, results, names.names):
+    if failure := _failure(kind, kwargs, results, names.codes):
         text = f"could not be judged: {failure}"
         return Outcome(kind, kwargs, False, text, why, {"exception": failure})
     # Success must be a truth value: neither 1 nor a text. GX gives some as NumPy's.
@@ -334,7 +268,7 @@ def _nothing_seen(kind: str, result: Mapping[str, Any]) -> str:
     return "" if (result["element_count"] or 0) - missing > 0 else "there was no value to look at"
 
 
-def _kept(result: Mapping[str, Any], names: _Names) -> dict[str, Any]:
+def _kept(result: Mapping[str, Any], names: gx.Names) -> dict[str, Any]:
     """Of GX's result what is about the data, as canonical JSON has it."""
     kept = {name: result[name] for name in _COUNTS if result.get(name) is not None}
     if result.get("observed_value") is not None:

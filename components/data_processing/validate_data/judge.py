@@ -1,27 +1,24 @@
 """What is checked, and the verdict on it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from assay import data
 from assay.components.validate_data.drift import MIN_ROWS, ColumnDrift, find_drift, schema_changes
-from assay.components.validate_data.expectations import Outcome, run_suite
-from assay.components.validate_data.structure import Structure, structure
+from assay.components.validate_data.expectations import Outcome, SuiteCheck
+from assay.components.validate_data.structure import Structure, StructureCheck
 from assay.core.findings import Finding
 from assay.core.step import Dataset, Suite
 from assay.data import DatasetInfo
-from assay.data.exact_integers import read_exact
+from assay.data.columns import iter_columns
 from assay.data.suite import FILE_NAME, MAX_SUITE_BYTES, parse_suite
 from assay.data.suite import Suite as ParsedSuite
 from assay.errors import UsageError
 from assay.evidence.format import EvidenceDocument
 from assay.evidence.labels import label
 from assay.evidence.numbers import tidy
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 MAX_REASONS: Final = 20
 """Problems that the one-line reason names; the summary names all."""
@@ -36,7 +33,6 @@ class Settings:
     target: str
     drift_share: float
     drift_threshold: float
-    max_sample_rows: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,17 +107,21 @@ def validate(
         UsageError: An invalid suite or threshold; names all.
     """
     _check(settings)
-    parsed = None if suite is None else _read_suite(suite.path)
+    expected = None if suite is None else SuiteCheck(dataset.path, _read_suite(suite.path))
     table = data.info(dataset.path)
-    frame = read_exact(dataset.path)
+    checks = StructureCheck(table.rows, settings.target)
+    for column in iter_columns(dataset.path):
+        checks.add(column)
+        if expected is not None:
+            expected.add(column)
     judged = _Judgement()
-    shape = _structure(frame, settings.target, judged)
-    outcomes = None if parsed is None else _expectations(frame, parsed, table.types, judged)
+    shape = _structure(checks.finish(), table, judged)
+    outcomes = None if expected is None else _expectations(expected, judged)
     subjects = {"data": dataset.digest}
     drift = None
     if reference is not None:
         subjects["reference"] = reference.digest
-        drift = _drift(frame, table, reference.path, settings, judged)
+        drift = _drift(table, dataset.path, reference.path, settings, judged)
     evidence = EvidenceDocument(
         subjects,
         judged.numbers,
@@ -129,9 +129,9 @@ def validate(
         verdict=judged.verdict,
         reason="; ".join(reasons(judged.problems)),
     )
-    name = "" if parsed is None else parsed.name
+    name = "" if expected is None else expected.suite.name
     problems = tuple(judged.problems)
-    return Found(evidence, len(frame), shape, name, outcomes, drift, problems, table.findings)
+    return Found(evidence, table.rows, shape, name, outcomes, drift, problems, table.findings)
 
 
 def _check(settings: Settings) -> None:
@@ -141,8 +141,6 @@ def _check(settings: Settings) -> None:
     # Wasserstein distances have no upper end, and a p-value's threshold is not this one.
     if not 0 < settings.drift_threshold < float("inf"):
         problems.append(f"drift_threshold is {settings.drift_threshold}; give a number above 0")
-    if settings.max_sample_rows < MIN_ROWS:
-        problems.append(f"max_sample_rows is {settings.max_sample_rows}; give at least {MIN_ROWS}")
     if problems:
         raise UsageError.all_of(problems)
 
@@ -158,11 +156,10 @@ def _read_suite(folder: Path) -> ParsedSuite:
     return parse_suite(text, name=FILE_NAME)
 
 
-def _structure(frame: "pd.DataFrame", target: str, judged: _Judgement) -> Structure:
-    found = structure(frame, target)
+def _structure(found: Structure, table: DatasetInfo, judged: _Judgement) -> Structure:
     judged.numbers |= {
-        "rows": float(len(frame)),
-        "columns": float(len(frame.columns)),
+        "rows": float(table.rows),
+        "columns": float(len(table.columns)),
         "duplicate_rows_share": found.duplicate_rows_share,
         "missing_share": found.missing_share,
     }
@@ -170,12 +167,9 @@ def _structure(frame: "pd.DataFrame", target: str, judged: _Judgement) -> Struct
     return found
 
 
-def _expectations(
-    frame: "pd.DataFrame", suite: ParsedSuite, types: Mapping[str, str], judged: _Judgement
-) -> tuple[Outcome, ...]:
-    outcomes = tuple(run_suite(frame, suite, types))
+def _expectations(expected: SuiteCheck, judged: _Judgement) -> tuple[Outcome, ...]:
+    outcomes, given = tuple(expected.finish()), len(expected.suite.expectations)
     failed = [outcome for outcome in outcomes if outcome.success is not True]
-    given = len(suite.expectations)
     if not outcomes or len(outcomes) != given:
         judged.blocked.append(f"{len(outcomes)} of {given} expectations were judged")
     judged.blocked += [outcome.text for outcome in failed]
@@ -186,29 +180,22 @@ def _expectations(
 
 
 def _drift(
-    frame: "pd.DataFrame",
-    table: DatasetInfo,
-    folder: Path,
-    settings: Settings,
-    judged: _Judgement,
+    table: DatasetInfo, folder: Path, reference: Path, settings: Settings, judged: _Judgement
 ) -> Drift:
-    before = data.info(folder)
+    before = data.info(reference)
     changes = tuple(schema_changes(table, before))
     judged.blocked += changes
-    shared = [c.name for c in table.columns if before.types.get(c.name) == c.type]
-    if min(len(frame), before.rows) < MIN_ROWS:
+    if min(table.rows, before.rows) < MIN_ROWS:
         text = (
-            f"{len(frame)} rows against {before.rows} of the reference are too few to tell drift; "
+            f"{table.rows} rows against {before.rows} of the reference are too few to tell drift; "
             f"give at least {MIN_ROWS} of each"
         )
         judged.open_questions.append(text)
         return Drift(before.rows, (), {}, changes, None, text)
-    other = read_exact(folder, shared)
-    columns, left_out = find_drift(
-        frame[shared], other, settings.drift_threshold, settings.max_sample_rows
-    )
+    shared = {c.name: c.type for c in table.columns if before.types.get(c.name) == c.type}
+    columns, left_out = find_drift(folder, reference, shared, settings.drift_threshold)
     share = _judge_drift(columns, settings.drift_share, judged)
-    return Drift(len(other), tuple(columns), left_out, changes, share)
+    return Drift(before.rows, tuple(columns), left_out, changes, share)
 
 
 def _judge_drift(columns: Sequence[ColumnDrift], limit: float, judged: _Judgement) -> float | None:

@@ -306,7 +306,7 @@ class CsvFile:
         reader = pa_csv.open_csv(
             pa.PythonFile(source, "r"),
             read_options=pa_csv.ReadOptions(
-                block_size=csv_bytes.BLOCK_BYTES, column_names=numbers, use_threads=False
+                block_size=csv_bytes.BLOCK_BYTES, column_names=numbers, use_threads=True
             ),
             parse_options=pa_csv.ParseOptions(
                 delimiter=self.header.delimiter, newlines_in_values=True

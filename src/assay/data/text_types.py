@@ -54,6 +54,8 @@ _PATTERNS: Final = {
     "timestamp": f"{_DATE}([T ]{_TIME})?",
     "instant": rf"{_DATE}[T ]{_TIME}(Z|[+-][0-9]{{2}}(:?[0-9]{{2}})?)",
 }
+_UNUSUAL_MARKS: Final = (b"+", b"e", b"E", b"n", b"N")
+"""Characters of signs, exponents, and the names of infinity and NaN."""
 _COMMA_FLOAT64: Final = f"{_INT64}|-0|{_fraction(',')}|{_INFINITE}"
 _GROUPED: Final = {mark: rf"0|-?[1-9][0-9]{{0,2}}([{mark}][0-9]{{3}})?" for mark in ".,"}
 """Numbers in which the decimal mark may be a group separator."""
@@ -229,27 +231,42 @@ class Inference:
 
     def _has_numbers(self, column: "pa.Array") -> bool:
         import pyarrow as pa
-        import pyarrow.compute as pc
 
         try:
             converted = convert(column, "float64", self._decimal)
         except pa.ArrowInvalid:
             return False
-        original = column = column.drop_null()
-        texts, values = pointed(column, self._decimal), converted.drop_null()
+        present = column.drop_null()
+        texts = pointed(present, self._decimal)
+        # The texts have both marks with a decimal comma, and the pattern allows only one.
+        plain = self._decimal == "." and _are_plain(texts)
+        if not plain and not self._are_numbers(present, texts, converted.drop_null()):
+            return False
+        if not self._exact.beyond:
+            self._note_meaning(present)
+            self.values = converted
+        return not self._exact.beyond
+
+    def _are_numbers(self, column: "pa.Array", texts: "pa.Array", values: "pa.Array") -> bool:
+        """Whether all match the pattern of numbers; collects those that float64 would change.
+
+        Args:
+            column: Texts, without nulls.
+            texts: The same with a point as decimal mark.
+            values: The same as numbers.
+        """
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
         if (pc.max(pc.binary_length(texts)).as_py() or 0) > SURE_DIGITS:
             # A text that is the shortest one of its number needs no further check.
             same = pc.equal(pc.cast(values, pa.string()), texts)
             rest = pc.or_(pc.invert(same), pc.is_nan(values))
             column, texts, values = column.filter(rest), texts.filter(rest), values.filter(rest)
-        unusual = column if self._decimal == "," else column.filter(_may_be_code(column))
-        if not _match(unusual, self._float64):
+        if not _match(column, self._float64):
             return False
         self._exact.add(texts, values)
-        if not self._exact.beyond:
-            self._note_meaning(original)
-            self.values = converted
-        return not self._exact.beyond
+        return True
 
 
 def _truths() -> "pa.Array":
@@ -265,35 +282,34 @@ def _match(column: "pa.Array", pattern: str) -> bool:
     return bool(pc.all(fits, min_count=0).as_py())
 
 
-def _may_be_code(column: "pa.Array") -> "pa.Array":
-    """Which texts may not match the pattern of numbers, although Arrow reads them as float64.
+def _are_plain(column: "pa.Array") -> bool:
+    """Whether all texts certainly match the pattern of numbers, and float64 preserves their digits.
 
-    Arrow accepts leading zeros and a plus, NaN, and integers of any length, which the pattern does
-    not; the first characters and the length exclude these. This is several times faster than the
-    pattern.
+    Arrow also reads signs, exponents, infinity, NaN, leading zeros and any number of digits. A
+    search for a character and a look at the first digits exclude these; it is several times faster
+    than the pattern, and suffices for most files.
 
     Args:
         column: Texts that Arrow can convert to float64, without nulls.
-
-    Returns:
-        Boolean array of the same length; False if a text certainly matches the pattern.
     """
     import numpy as np
-    import pyarrow as pa
 
     _, offsets, content = column.buffers()
     ends = np.frombuffer(offsets, np.int32, len(column) + 1, 4 * column.offset)
-    texts = np.frombuffer(content or b"", np.uint8)
-    if not len(texts):
-        return pa.array([], pa.bool_())
-    begins, last = ends[:-1], len(texts) - 1
-    lead = begins + (texts[np.minimum(begins, last)] == ord("-"))
-    digit = texts[np.minimum(lead, last)] - ord("0")
-    next_digit = texts[np.minimum(lead + 1, last)] - ord("0")
-    zero_ahead = (digit == 0) & (lead + 1 < ends[1:]) & (next_digit <= 9)  # noqa: PLR2004
-    long = ends[1:] - begins > SURE_DIGITS
-    # Characters below "0" wrap around.
-    return pa.array((digit > 9) | zero_ahead | long)  # noqa: PLR2004
+    begin, end = int(ends[0]), int(ends[-1])
+    if np.diff(ends).max(initial=0) > SURE_DIGITS:
+        return False
+    texts = content.slice(begin, end - begin).to_pybytes() if end > begin else b""
+    if any(mark in texts for mark in _UNUSUAL_MARKS):
+        return False
+    # A text is not empty, and has a digit or a point after a minus.
+    characters = np.frombuffer(texts, np.uint8)
+    first = ends[:-1] - begin
+    first = first + (characters[first] == ord("-"))
+    zeros = np.flatnonzero(characters[first] == ord("0"))
+    # Bytes below "0" wrap around. The next byte of the last text may be beyond the end.
+    following = np.take(characters, first[zeros] + 1, mode="clip") - ord("0")
+    return not ((following <= 9) & (first[zeros] + 1 < ends[1:][zeros] - begin)).any()  # noqa: PLR2004
 
 
 def _first(column: "pa.Array", pattern: str) -> str:

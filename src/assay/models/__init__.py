@@ -15,7 +15,7 @@ walk.py           traverse the objects of a fitted pipeline
 ```
 
 docs/format-model.md specifies the folder. Pickle is not used. Importing this package imports
-neither scikit-learn nor MLflow.
+neither NumPy nor scikit-learn nor MLflow.
 """
 
 from assay.models.allowed import platform_classes

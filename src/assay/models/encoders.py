@@ -9,8 +9,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-import numpy as np
-
 from assay.errors import IntegrityError
 from assay.models.preprocess import MISSING
 
@@ -101,6 +99,8 @@ def _encoded(pipeline: Any, features: Sequence[str]) -> list[_Encoded]:
 
 def _learned(step: Any, names: Sequence[str], imputers: Sequence[_Imputer]) -> Iterator[_Encoded]:
     """The encoded columns with the values that their encoders have learned."""
+    import numpy as np
+
     for inner, columns, before in _within(step, names):
         yield from _learned(inner, columns, (*imputers, *before))
     if hasattr(step, "categories_") and len(step.categories_) == len(names):
@@ -151,6 +151,7 @@ def _keeps_values(step: Any) -> bool:
 
 def _picked(names: Sequence[str], columns: Any) -> list[str]:
     """The names of the columns that a column transformer selects."""
+    import numpy as np
     import pandas as pd
 
     index = pd.Series(list(names), index=list(names), dtype=object)

@@ -20,8 +20,6 @@ encoder of the column has learned.
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-import numpy as np
-
 from assay.core.findings import Finding, named
 from assay.data.exact_integers import WIDE
 from assay.data.text_types import MISSING_VALUES
@@ -136,6 +134,8 @@ def _refusal(column: "pd.Series", recorded: str, actual: str, *, numeric: bool) 
 
 
 def _has_fractions(column: "pd.Series") -> bool:
+    import numpy as np
+
     values = column.dropna().to_numpy(dtype=float)
     return bool((values != np.floor(values)).any())
 
@@ -147,7 +147,7 @@ def _is_rounded(column: "pd.Series") -> bool:
 
 def _empty(column: "pd.Series", recorded: str) -> "pd.Series":
     """A column without values, as it is read from a dataset with this type."""
-    missing, kind = (np.nan, float) if recorded in _NUMBERS else (None, object)
+    missing, kind = (NAN, float) if recorded in _NUMBERS else (None, object)
     return column.__class__([missing] * len(column), column.index, dtype=kind, name=column.name)
 
 

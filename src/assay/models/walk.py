@@ -3,8 +3,6 @@
 from collections.abc import Iterator
 from typing import Any
 
-import numpy as np
-
 from assay.errors import IntegrityError
 
 _TREE = "sklearn.tree._tree.Tree"
@@ -14,6 +12,8 @@ _ENSEMBLES = ("sklearn.ensemble._forest", "sklearn.ensemble._gb")
 
 def walk(root: Any) -> Iterator[Any]:
     """`root` and all objects with attributes that it refers to, each once."""
+    import numpy as np
+
     seen: set[int] = set()
     pending = [root]
     while pending:
@@ -39,6 +39,8 @@ def forget_circumstances(pipeline: Any) -> None:
     `n_jobs` must not be part of a model: a server chooses it, and sums over a different number of
     threads would change predictions in their last bits. Searches store the times of candidates.
     """
+    import numpy as np
+
     for item in walk(pipeline):
         if hasattr(item, "get_params") and "n_jobs" in getattr(item, "__dict__", {}):
             item.n_jobs = None
@@ -94,6 +96,8 @@ def _check_tree(tree: Any, width: int) -> None:
 
 
 def _check_predictor(predictor: Any, width: int) -> None:
+    import numpy as np
+
     nodes = predictor.nodes
     names = {"left", "right", "feature_idx", "is_leaf", "is_categorical", "bitset_idx"}
     _require(isinstance(nodes, np.ndarray) and nodes.ndim == 1 and len(nodes) > 0)
@@ -111,6 +115,8 @@ def _check_predictor(predictor: Any, width: int) -> None:
 
 def _point_forward(children: Any, inner: Any) -> bool:
     """Whether the children of inner nodes exist and follow their parents, so that walks end."""
+    import numpy as np
+
     parents = np.arange(len(children))[inner]
     return bool((children[inner] > parents).all()) and _below(children[inner], len(children))
 

@@ -51,6 +51,8 @@ _OF_EACH_TASK: Final = (
     "google.protobuf.json_format",
 )
 """Modules that every task imports; none that computes."""
+_OF_SOME_TASKS: Final = ("assay.governance.policy", "assay.reports.page", "jinja2")
+"""Modules that the first and the last task import; imported while the other server begins."""
 _OF_THE_REGISTRY: Final = (
     "mlflow.tracking",
     "assay.governance.admission",
@@ -279,6 +281,7 @@ def main() -> None:
             _load_registry()
         else:
             registry.close()
+            _load(_OF_SOME_TASKS)
     gc.freeze()
     # No one waits for forks, so the system discards them at their end.
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
@@ -297,9 +300,13 @@ def main() -> None:
 
 def _load_task() -> None:
     set_variables({"_KFP_RUNTIME": "true"})
-    for name in _OF_EACH_TASK:
-        importlib.import_module(name)
+    _load(_OF_EACH_TASK)
     closure.read_ahead()
+
+
+def _load(names: Iterable[str]) -> None:
+    for name in names:
+        importlib.import_module(name)
 
 
 def _load_registry() -> None:
@@ -310,8 +317,9 @@ def _load_registry() -> None:
     prepare()
     database = urlsplit(MLFLOW_URI.get()).scheme not in _SERVERS
     with hidden_modules(*_UNUSED), quiet():
-        for name in (*_OF_THE_REGISTRY, *(_OF_A_DATABASE if database else ())):
-            importlib.import_module(name)
+        _load(_OF_THE_REGISTRY)
+        if database:
+            _load(_OF_A_DATABASE)
 
 
 _task: dict[str, Any] = {}

@@ -10,11 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from assay import data as dataset
-from assay.data import Column, DatasetInfo
-from assay.data.exact_integers import read_exact
+from assay.data import DatasetInfo
 
 if TYPE_CHECKING:
-    import pandas as pd
+    from assay.data.columns import Column
 
 MAX_LABELS: Final = 50
 """A column with more distinct values is not a closed set."""
@@ -51,13 +50,14 @@ def draft(folder: Path, target: str = "") -> dict[str, Any]:
         UsageError: `target` is not a column.
         IntegrityError: Not a dataset.
     """
+    from assay.data.columns import iter_columns
+
     table = dataset.info(folder)
     if target:
         dataset.require_columns([target], table.names, "target")
-    frame = read_exact(folder)
     expectations = list(_table(table))
-    for column in table.columns:
-        expectations += _column(column, frame[column.name], is_target=column.name == target)
+    for column in iter_columns(folder):
+        expectations += _column(column, is_target=column.name == target)
     notes = (
         f"Drafted from {table.rows} rows. It describes that data, not what is right: read it, and "
         "keep what should always hold."
@@ -85,41 +85,40 @@ def _table(table: DatasetInfo) -> Iterator[dict[str, Any]]:
     )
 
 
-def _column(column: Column, values: "pd.Series", *, is_target: bool) -> Iterator[dict[str, Any]]:
-    present = values.dropna()
-    if present.empty:
+def _column(column: "Column", *, is_target: bool) -> Iterator[dict[str, Any]]:
+    if not column.present:
         return  # validation always refuses columns without values
-    yield _missing(column, len(values), is_target=is_target)
+    yield _missing(column, is_target=is_target)
     yield _type(column)
-    distinct = int(present.nunique())
-    if _is_closed_set(column, len(present), distinct, is_target=is_target):
-        yield _labels(column, present, distinct, is_target=is_target)
-    elif _is_key(column, len(values), distinct) and not is_target:
+    distinct = len(column.counts)
+    if _is_closed_set(column, distinct, is_target=is_target):
+        yield _labels(column, is_target=is_target)
+    elif _is_key(column, distinct) and not is_target:
         note = f"All {distinct} values differed, so it looks like a key. Drop it if it is none."
         on = {"column": column.name}
         yield _expectation("expect_column_values_to_be_unique", on, note)
     elif column.type in {"int64", "float64"}:
-        yield from _range(column, present)
+        yield from _range(column)
 
 
-def _missing(column: Column, rows: int, *, is_target: bool) -> dict[str, Any]:
+def _missing(column: "Column", *, is_target: bool) -> dict[str, Any]:
     on: dict[str, Any] = {"column": column.name}
     kind = "expect_column_values_to_not_be_null"
     if is_target:
         return _expectation(kind, on, "A row without the target teaches nothing.")
-    if not column.nulls:
+    if not column.missing:
         return _expectation(kind, on, "None was missing. Give 'mostly' if some may be.")
-    allowed = (1 + RANGE_SLACK) * column.nulls / rows + MISSING_SLACK
+    allowed = (1 + RANGE_SLACK) * column.missing / column.rows + MISSING_SLACK
     on["mostly"] = max(0.001, math.floor((1 - allowed) * 1000) / 1000)
-    note = f"{column.nulls} of {rows} were missing; a little more is let through."
+    note = f"{column.missing} of {column.rows} were missing; a little more is let through."
     return _expectation(kind, on, note)
 
 
-def _type(column: Column) -> dict[str, Any]:
+def _type(column: "Column") -> dict[str, Any]:
     """An expectation of the type with which `assay.data.read` reads the column."""
     of_type = "expect_column_values_to_be_of_type"
     on: dict[str, Any] = {"column": column.name}
-    if column.type == "int64" and column.nulls:
+    if column.type == "int64" and column.missing:
         note = "Whole numbers; with missing values they are read as float64."
         kwargs = {**on, "type_list": ["int64", "float64"]}
         return _expectation("expect_column_values_to_be_in_type_list", kwargs, note)
@@ -134,28 +133,26 @@ def _type(column: Column) -> dict[str, Any]:
     return _expectation(of_type, {**on, "type_": types.get(column.type, column.type)}, note)
 
 
-def _is_closed_set(column: Column, present: int, distinct: int, *, is_target: bool) -> bool:
+def _is_closed_set(column: "Column", distinct: int, *, is_target: bool) -> bool:
     if distinct > MAX_LABELS:
         return False
     if is_target and column.type in {"string", "int64"}:
         return True
-    return column.type == "string" and present >= ROWS_PER_LABEL * distinct
+    return column.type == "string" and column.present >= ROWS_PER_LABEL * distinct
 
 
-def _is_key(column: Column, rows: int, distinct: int) -> bool:
-    return column.type in {"string", "int64"} and distinct == rows > MIN_KEY_ROWS
+def _is_key(column: "Column", distinct: int) -> bool:
+    return column.type in {"string", "int64"} and distinct == column.rows > MIN_KEY_ROWS
 
 
-def _labels(
-    column: Column, present: "pd.Series", distinct: int, *, is_target: bool
-) -> dict[str, Any]:
-    labels = sorted(_plain(value) for value in present.unique())
-    kwargs: dict[str, Any] = {"column": column.name, "value_set": labels}
+def _labels(column: "Column", *, is_target: bool) -> dict[str, Any]:
+    distinct = column.texts.to_pylist() if column.type == "string" else {*column.entries.tolist()}
+    kwargs: dict[str, Any] = {"column": column.name, "value_set": sorted(distinct)}
     if is_target:
-        note = f"The {distinct} labels of the target, to the letter."
+        note = f"The {len(distinct)} labels of the target, to the letter."
     else:
-        note = f"All {distinct} values that were there."
-        once = int((present.value_counts() == 1).sum())
+        note = f"All {len(distinct)} values that were there."
+        once = int((column.counts == 1).sum())
         if once:
             # Good-Turing: the share of values that occur once estimates that of unseen values.
             kwargs["mostly"] = 1 - UNSEEN_SLACK
@@ -163,22 +160,23 @@ def _labels(
     return _expectation("expect_column_values_to_be_in_set", kwargs, note)
 
 
-def _range(column: Column, present: "pd.Series") -> Iterator[dict[str, Any]]:
-    values = present[present.abs() < math.inf]
-    if values.empty:
+def _range(column: "Column") -> Iterator[dict[str, Any]]:
+    values, whole = column.entries, column.type == "int64"
+    if not whole:
+        values = values[abs(values) < math.inf]
+    if not len(values):
         return
-    whole = column.type == "int64"
-    low, high = _plain(values.min()), _plain(values.max())
+    low, high = values.min().item(), values.max().item()
     slack = (float(high) - float(low)) * RANGE_SLACK
     floor, ceiling = _outward(low, -slack, whole=whole), _outward(high, slack, whole=whole)
     note = f"From {low:.6g} to {high:.6g}, with a tenth of that width as slack"
     if low >= 0 > floor:
         floor, note = type(floor)(0), f"{note}; none was below 0"
-    if len(values) < len(present):
+    if len(values) < column.present:
         note += "; infinite values were left out, and fail"
     kwargs: dict[str, Any] = {"column": column.name, "min_value": floor, "max_value": ceiling}
-    if len(values) < len(present):
-        kwargs["mostly"] = math.floor(len(values) / len(present) * 1000) / 1000 or 0.001
+    if len(values) < column.present:
+        kwargs["mostly"] = math.floor(len(values) / column.present * 1000) / 1000 or 0.001
     yield _expectation("expect_column_values_to_be_between", kwargs, f"{note}.")
 
 
@@ -189,10 +187,6 @@ def _outward(value: float, slack: float, *, whole: bool) -> float:
     moved = float(f"{float(value) + slack:.{_DIGITS}g}")
     beyond = moved <= value if slack < 0 else moved >= value
     return moved if slack and beyond and math.isfinite(moved) else float(value)
-
-
-def _plain(value: Any) -> Any:
-    return value.item() if hasattr(value, "item") else value
 
 
 def _expectation(kind: str, kwargs: dict[str, Any], note: str) -> dict[str, Any]:
