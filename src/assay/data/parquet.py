@@ -252,6 +252,9 @@ def iter_batches(
             may be long.
         encoded: Whether texts are dictionary-encoded, as in the file, which is faster to read.
 
+    Returns:
+        The batches; each has the columns that were asked for, and at least one row.
+
     Raises:
         UsageError: A column does not exist.
         IntegrityError: A part is missing, damaged or does not match `schema.json`.

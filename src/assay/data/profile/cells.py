@@ -47,6 +47,9 @@ class Cells:
             keys: The keys, shifted right by `level` bits; sorted in place.
             level: A level that the result has at least.
             limit: Maximum number of cells, at least 2; None for no limit.
+
+        Returns:
+            The counts, at the lowest level that has at most `limit` cells.
         """
         import numpy as np
 
@@ -79,6 +82,9 @@ class Cells:
             parts: Counts within the same limit.
             limit: As for `of`.
             level: As for `of`.
+
+        Returns:
+            The counts of `of` for all of these keys.
         """
         import numpy as np
 
@@ -93,22 +99,22 @@ class Cells:
         return Cells(level, keys[starts], np.add.reduceat(counts, starts) if len(keys) else counts)
 
 
-def aligned(one: Cells, other: Cells) -> tuple[Cells, Integers, Integers]:
+def aligned(left: Cells, right: Cells) -> tuple[Cells, Integers, Integers]:
     """Two counts over the same cells, at the higher of their levels.
 
     Args:
-        one: Counted keys.
-        other: Other ones.
+        left: Counted keys.
+        right: Other counted keys.
 
     Returns:
-        The cells that either occupies with the sum of both counts, the counts of `one` in each, and
-        those of `other`; 0 where a side has no key.
+        The cells that either occupies with the sum of both counts, the counts of `left` in each,
+        and those of `right`; 0 where a side has no key.
     """
     import numpy as np
 
-    both = Cells.merged([one, other], None)
+    both = Cells.merged([left, right], None)
     counts = np.zeros((2, len(both.keys)), dtype=np.int64)
-    for row, side in zip(counts, (one.at(both.level), other.at(both.level)), strict=True):
+    for row, side in zip(counts, (left.at(both.level), right.at(both.level)), strict=True):
         row[np.searchsorted(both.keys, side.keys)] = side.counts
     return both, counts[0], counts[1]
 

@@ -100,6 +100,9 @@ def of_array(kind: str, array: "pa.Array", limit: int | None = LIMIT) -> Profile
             dictionary. NaN is a missing value.
         limit: Maximum number of cells and of different texts, at least 2. None: no limit; numbers
             are then counted exactly, and the size of the result is not bounded.
+
+    Returns:
+        The profile of these values.
     """
     if kind in NUMBERS:
         return _of_numbers(kind, array, limit, 0)

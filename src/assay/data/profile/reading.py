@@ -47,6 +47,9 @@ def all_differ(profile: Profile, folder: Path, column: str) -> bool:
         folder: The dataset.
         column: The column.
 
+    Returns:
+        True if all rows have a value and no two have the same.
+
     Raises:
         IntegrityError: A part is missing or damaged.
     """
