@@ -13,7 +13,6 @@ from assay.core.findings import Finding
 from assay.core.step import Dataset, Suite
 from assay.data import DatasetInfo
 from assay.data.columns import iter_columns
-from assay.data.exact_integers import read_exact
 from assay.data.suite import FILE_NAME, MAX_SUITE_BYTES, parse_suite
 from assay.data.suite import Suite as ParsedSuite
 from assay.errors import UsageError
@@ -127,11 +126,7 @@ def validate(
     drift = None
     if reference is not None:
         subjects["reference"] = reference.digest
-<<<<<<< HEAD
         drift = _drift(table, dataset.path, reference.path, settings, judged)
-=======
-        drift = _drift(dataset.path, table, reference.path, settings, judged)
->>>>>>> main
     evidence = EvidenceDocument(
         subjects,
         judged.numbers,
@@ -190,23 +185,11 @@ def _expectations(found: Sequence[Outcome], given: int, judged: _Judgement) -> t
 
 
 def _drift(
-<<<<<<< HEAD
     table: DatasetInfo, folder: Path, reference: Path, settings: Settings, judged: _Judgement
-=======
-    current: Path,
-    table: DatasetInfo,
-    folder: Path,
-    settings: Settings,
-    judged: _Judgement,
->>>>>>> main
 ) -> Drift:
     before = data.info(reference)
     changes = tuple(schema_changes(table, before))
     judged.blocked += changes
-<<<<<<< HEAD
-=======
-    shared = [c.name for c in table.columns if before.types.get(c.name) == c.type]
->>>>>>> main
     if min(table.rows, before.rows) < MIN_ROWS:
         text = (
             f"{table.rows} rows against {before.rows} of the reference are too few to tell drift; "
@@ -214,13 +197,8 @@ def _drift(
         )
         judged.open_questions.append(text)
         return Drift(before.rows, (), {}, changes, None, text)
-<<<<<<< HEAD
     shared = {c.name: c.type for c in table.columns if before.types.get(c.name) == c.type}
     columns, left_out = find_drift(folder, reference, shared, settings.drift_threshold)
-=======
-    sides = read_exact(current, shared), read_exact(folder, shared)
-    columns, left_out = find_drift(*sides, settings.drift_threshold, settings.max_sample_rows)
->>>>>>> main
     share = _judge_drift(columns, settings.drift_share, judged)
     return Drift(before.rows, tuple(columns), left_out, changes, share)
 
