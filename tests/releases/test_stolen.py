@@ -6,10 +6,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
+from assay.cli import cli
 from assay.core import attestation
-from assay.errors import AttestationError, UnknownKeyError, UsageError
-from assay.releases import log, statement
+from assay.errors import AttestationError, IntegrityError, RunBlocked, UnknownKeyError, UsageError
+from assay.releases import log, override, statement
 from assay.releases.admit import admit, propose
 from assay.releases.log import Event
 from assay.releases.log import chain as log_chain
@@ -242,11 +244,106 @@ def test_a_stolen_key_stops_no_log(world: Any, keys: Any, monkeypatch: pytest.Mo
 def test_a_stolen_key_takes_no_revocation_back(
     world: Any, keys: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from assay.releases.override import revoke
-
-    revoke(world.deployment, world.models["one"], by="", why="leaks personal data")
+    override.revoke(world.deployment, world.models["one"], by="", why="leaks personal data")
     monkeypatch.setenv("ASSAY_VERIFY_KEYS", keys.listing(ann={"stolen": "2020-01-01"}))
     assert log.revocation(world.services, world.models["one"]) is not None
+
+
+def revokes(world: Any, signer: Any, model: str) -> None:
+    """A revocation that the commands would refuse to sign: the statement, and its entry."""
+    unchecked = replace(world.services, verifier=None)
+    predicate = {"by": ANN, "why": "because I can", "at": statement.now()}
+    digest = world.models[model]
+    made = statement.save(unchecked, signer, Kind.REVOCATION, digest, predicate)
+    entries = log.read(world.services, log.REVOCATIONS)
+    entry = log.Entry(
+        Event.REVOCATION,
+        log.REVOCATIONS,
+        environment="",
+        release="",
+        digest=digest,
+        at=predicate["at"],
+        by=ANN,
+        why=predicate["why"],
+        statement=made.digest,
+        number=len(entries) + 1,
+        previous=entries[-1].name if entries else "",
+    )
+    data, media = statement.encode(Kind.LOG, digest, entry.predicate(), signer)
+    name = world.store.put_bytes(data, media).digest
+    world.store.write_pointer(log_entry.pointer(log.REVOCATIONS, entry.number), name.encode())
+
+
+@pytest.mark.parametrize(("field", "days"), [("retired", -30), ("stolen", -2)])
+def test_a_key_out_of_use_revokes_no_model_for_good(
+    world: Any, keys: Any, monkeypatch: pytest.MonkeyPatch, field: str, days: int
+) -> None:
+    """Each revocation counts, because it may be genuine, until another approver decides."""
+    monkeypatch.setenv("ASSAY_SIGNING_KEY", keys.private["bob"])
+    for model in ("one", "two"):
+        world.promote(model, "dev")
+        world.approve("dev", by=BOB)
+        assert world.sync().problems == []
+    monkeypatch.setenv("ASSAY_VERIFY_KEYS", keys.listing(ann={field: day(days)}))
+    for model in ("one", "two", "three"):
+        revokes(world, keys.signer("ann"), model)
+    one, three = (world.models[name] for name in ("one", "three"))
+    remedy = f"assay release clear --revocation {one} --why TEXT"
+    refused(lambda: world.roll_back("dev", by=BOB), RunBlocked, "because I can", remedy)
+    refused(lambda: world.promote("three", "dev"), RunBlocked, "is out of use", three)
+    clear = ["release", "clear", "--yes", "--why", "Ann left, and her key was copied"]
+    chosen = [word for model in (one, three) for word in ("--revocation", model)]
+    with monkeypatch.context() as patch:
+        patch.setenv("ASSAY_SIGNING_KEY", keys.private["ann"])
+        assert isinstance(CliRunner().invoke(cli, [*clear, *chosen]).exception, UsageError)
+    # Nothing is set aside that was not named.
+    done = CliRunner().invoke(cli, clear, catch_exceptions=False)
+    assert f"assay release clear --revocation {one}" in done.output
+    assert log.revocation(world.services, one) is not None
+    done = CliRunner().invoke(cli, [*clear, *chosen], catch_exceptions=False)
+    assert f"set aside: the revocation of {three}" in done.output
+    assert world.roll_back("dev", by=BOB).release.digest == one
+    assert world.promote("three", "dev").outcome == "opened"
+    assert log.revocation(world.services, world.models["two"]) is not None
+    logged = log.read(world.services, log.REVOCATIONS)
+    assert f"set aside by {BOB} (entry 4)" in logged[0].refused
+    assert [
+        fault for fault in log.check(world.store, world.services.verifier) if fault.broken
+    ] == []
+    # A key in use can revoke it all the same.
+    override.revoke(world.deployment, one, by="", why="leaks personal data")
+    assert log.revocation(world.services, one).by == BOB
+    refused(lambda: world.promote("one", "dev"), RunBlocked, "leaks personal data")
+
+
+@pytest.mark.parametrize("field", ["retired", "stolen"])
+def test_a_revocation_that_another_key_proves_is_not_set_aside(
+    world: Any, keys: Any, monkeypatch: pytest.MonkeyPatch, field: str
+) -> None:
+    past = [statement.stamp(datetime.now(UTC) - timedelta(days=days)) for days in (4, 3)]
+    for at, name, model in zip(past, ("ann", "bob"), ("one", "two"), strict=True):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(statement, "now", lambda at=at: at)
+            deployment = world.signed_by(keys.signer(name))
+            override.revoke(deployment, world.models[model], by="", why="leaks personal data")
+    monkeypatch.setenv("ASSAY_VERIFY_KEYS", keys.listing(ann={field: day(-2)}))
+    one = world.models["one"]
+    assert log.unproven(world.services) == []
+    given = log.revocation(world.services, one)
+    refused(
+        lambda: log.lift(world.services, keys.signer("bob"), [given], by="", why="a mistake"),
+        IntegrityError,
+        "have changed",
+    )
+    monkeypatch.setenv("ASSAY_SIGNING_KEY", keys.private["bob"])
+    clear = ["release", "clear", "--yes", "--why", "a mistake", "--revocation", one]
+    assert "another key proves" in str(CliRunner().invoke(cli, clear).exception)
+    # Nor by an entry that is written without asking, nor by one of the same key.
+    entry = log.Entry(
+        Event.CLEARED, log.REVOCATIONS, "", one, "", statement.now(), BOB, statement=given.name
+    )
+    log.append(world.services, entry, keys.signer("bob"))
+    assert log.revocation(world.services, one) == given
 
 
 def test_a_log_with_an_entry_by_a_key_that_was_removed_says_how_to_list_it(

@@ -23,7 +23,7 @@ import os
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date
+from datetime import UTC, date, datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final
@@ -84,6 +84,11 @@ class Key:
     def may(self, roles: Collection[Role]) -> bool:
         """Whether it has one of these roles."""
         return not self.roles.isdisjoint(roles)
+
+    @property
+    def out_of_use(self) -> bool:
+        """Whether it signs nothing more: its last day is over, or it was stolen."""
+        return not self.was_in_use(datetime.now(UTC).isoformat()) or self.stolen is not None
 
     def was_in_use(self, at: str) -> bool:
         """Whether a time, RFC 3339 in UTC, is within the last day, and before the theft."""

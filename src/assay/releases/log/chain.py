@@ -3,7 +3,7 @@
 import base64
 import binascii
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Final, NamedTuple
 
@@ -129,7 +129,8 @@ def _same(known: Entry, entry: Entry, repository: str) -> bool:
     if entry.event is Event.SEEN and known.repository != repository:
         return False
     if entry.event is Event.REVOCATION:
-        return (known.event, known.digest) == (entry.event, entry.digest)
+        # One by a key out of use may be set aside later.
+        return not known.unproven and (known.event, known.digest) == (entry.event, entry.digest)
     # A commit may have several reconciliations, each with its own reason.
     reconciles = Event.RECONCILED in {known.event, entry.event}
     if reconciles and (known.event, known.why) != (entry.event, entry.why):
@@ -161,9 +162,14 @@ def read(services: Services, model: str) -> list[Entry]:
             or refused_here(services, entry)
             or _refusal(services, entry, key, entries, known)
         )
+        unproven = not refused and _unproven(entry, key, known)
         dated = not refused and (key is None or key.may(WRITERS[Event.RELEASE]))
+        if unproven and key is not None and key.stolen is not None:
+            dated = False  # a thief can add it, and remove it again
         by = entry.by if refused else _author(services, entry, key)
-        entries.append(replace(entry, refused=refused, dated=dated, by=by))
+        entries.append(replace(entry, refused=refused, unproven=unproven, dated=dated, by=by))
+    aside = set_aside(entries)
+    entries = [_without(entry, aside) for entry in entries]
     # A key that runs pipelines could name any.
     seen = next((e.revocations for e in reversed(entries) if e.dated and e.revocations), "")
     if seen and seen not in names(store, REVOCATIONS):
@@ -243,6 +249,28 @@ def _nothing(model: str, number: int, name: str, refused: str) -> Entry:
     return Entry(Event.INTENT, model, "", "", "", "", "", number=number, name=name, refused=refused)
 
 
+def set_aside(entries: Sequence[Entry]) -> dict[str, list[Entry]]:
+    """The decisions of approvers to set a revocation aside, by the name of its entry or statement.
+
+    Args:
+        entries: The chain of revocations.
+    """
+    result: dict[str, list[Entry]] = {}
+    for entry in entries:
+        if entry.event is Event.CLEARED and entry.statement and not entry.refused:
+            result.setdefault(entry.statement, []).append(entry)
+    return result
+
+
+def _without(entry: Entry, aside: Mapping[str, Sequence[Entry]]) -> Entry:
+    """An entry, which does not count if it is a revocation that another approver set aside."""
+    others = [e for e in aside.get(entry.name, ()) if e.signed_by != entry.signed_by]
+    if not (entry.unproven and others):
+        return entry
+    refused = f"set aside by {others[0].by} (entry {others[0].number}): {others[0].why}"
+    return replace(entry, refused=refused, unproven=False, dated=False)
+
+
 class _Known(NamedTuple):
     """The earliest times at which entries by keys of approvers and recorders prove an entry.
 
@@ -270,6 +298,15 @@ def _known(chained: Sequence[tuple[Entry, Key | None]]) -> list[_Known]:
             times[key.key_id] = min(entry.existed, times.get(key.key_id, entry.existed))
         result.append(_Known(others, min(times.values(), default="")))
     return result[::-1]
+
+
+def _unproven(entry: Entry, key: Key | None, known: _Known) -> bool:
+    return (
+        entry.event is Event.REVOCATION
+        and key is not None
+        and key.out_of_use
+        and not key.was_in_use(known.by_others)
+    )
 
 
 def _refusal(

@@ -47,7 +47,8 @@ class Event(StrEnum):
     SEEN = "seen"
     """A commit was the branch's tip."""
     CLEARED = "cleared"
-    """Pointers that blocked a log, and that no configured key signed, were removed."""
+    """Pointers that blocked a log, and that no configured key signed, were removed; or, with a
+    `statement`, a revocation by a key out of use was set aside."""
 
 
 MOVES: Final = frozenset({Event.RELEASE, Event.ROLLBACK, Event.RECONCILED})
@@ -101,6 +102,9 @@ class Entry:
     signed_by: str = ""
     refused: str = field(default="", compare=False)
     """Why the entry does not count; empty when it does."""
+    unproven: bool = field(default=False, compare=False)
+    """Of a revocation that counts: its key is out of use, and no other key proves that it was in
+    use when it wrote the entry. Another approver may set it aside."""
     dated: bool = field(default=False, compare=False)
     """Whether later entries must not be dated before it; not for a runner's key, which could block
     the log by a time far ahead."""
