@@ -19,11 +19,12 @@ import pytest
 
 from assay import data
 
+from measured import Row, keep
+
 pytestmark = [pytest.mark.bench, pytest.mark.timeout(3600)]
 
 ROWS = int(os.environ.get("ASSAY_BENCH_ROWS", "1000000"))
 MOST_FOR_EVIDENTLY = 1_000_000
-BENCH = Path(__file__).resolve().parents[2] / ".bench"
 PART = 100_000
 CATEGORIES = (3, 10, 100, 1000)
 TIMES_FASTER = 100
@@ -111,30 +112,25 @@ def test_drift_beside_evidently(tmp_path: Path) -> None:
     # The preset expects the reference second.
     other = measured(THEIRS, *folders, str(compared))
     times = other["cpu"] / compared * ROWS / mine["cpu"]
-    scale = "" if compared == ROWS else f" ({compared:,} rows, scaled up)"
-    rows = [
-        {
-            "name": f"drift, {ROWS:,} rows of 20 columns, processor seconds",
-            "value": round(mine["cpu"], 2),
-            "unit": "s",
-            "beside": f"Evidently's preset{scale}: {other['cpu'] / compared * ROWS:.1f} s",
-            "ratio": round(times, 1),
-            "asked": f"at least {TIMES_FASTER} times less",
-        },
-        {
-            "name": f"drift, {ROWS:,} rows of 20 columns, peak memory",
-            "value": round(mine["peak"]),
-            "unit": "MB",
-            "beside": f"Evidently's preset ({compared:,} rows): {other['peak']:.0f} MB",
-            "ratio": round(other["peak"] / mine["peak"], 1),
-            "asked": f"below {MOST_MEMORY_MB:,} MB",
-        },
-    ]
-    BENCH.mkdir(exist_ok=True)
-    document = {"title": "Drift against a reference", "rows": rows}
-    (BENCH / "drift.json").write_text(json.dumps(document, indent=1))
+    whole = other["cpu"] / compared * ROWS
+    scaled = "" if compared == ROWS else f", from {compared:,} rows"
+    keep(
+        "drift",
+        f"Drift of {ROWS:,} rows of 20 columns, beside Evidently's preset{scaled}",
+        [
+            Row(
+                "processor time; ratio: how many times as much Evidently needs",
+                mine["cpu"], "s", whole, times, f"at least {TIMES_FASTER}",
+            ),
+            Row(
+                "peak memory",
+                mine["peak"], "MB", other["peak"], mine["peak"] / other["peak"],
+                f"below {MOST_MEMORY_MB:,} MB",
+            ),
+        ],
+    )  # fmt: skip
     if compared == ROWS:
         for name, score in mine["scores"].items():
             assert score == pytest.approx(other["scores"][name], abs=0.001, rel=0.001), name
-        assert times >= TIMES_FASTER, rows
+        assert times >= TIMES_FASTER, (mine, other)
     assert mine["peak"] < MOST_MEMORY_MB
