@@ -4,15 +4,17 @@ Profiles of parts are merged into that of the whole: `merge` of parts equals the
 their rows, byte for byte, in any order. See `cells.py` for why.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from assay.data.profile import keys
-from assay.data.profile.cells import Cells, Keys
+from assay.data.profile.cells import Cells, Integers, Keys
+from assay.data.profile.keys import bits, of_bits, of_floats
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    from numpy.typing import NDArray
 
 LIMIT: Final = 1 << 15
 """Cells of numbers, and different texts, that a profile has at most.
@@ -190,35 +192,50 @@ class Profiler:
 
         keys = self._keys[0] if len(self._keys) == 1 else np.concatenate(self._keys)
         self._keys, self._waiting = [], 0
-        self._cells.append(Cells.of(keys, self._level, self._limit))
+        cells = Cells.of(keys, self._level, self._limit)
+        self._cells.append(of_bits(cells) if self._kind == "float64" else cells)
         if self._limit is not None:
             self._cells = [Cells.merged(self._cells, self._limit)]
             self._level = self._cells[0].level
 
 
 def _of_numbers(kind: str, array: "pa.Array", level: int) -> tuple[Profile, Keys]:
-    """The profile of numbers without its cells, and the keys, shifted by `level` bits."""
+    """The profile of numbers without its cells, and their bits, shifted by `level`."""
     import numpy as np
 
-    # `to_numpy` would import pandas.
-    values = np.from_dlpack(array.drop_null())
+    values = _present(array)
     below = above = 0
     if kind == "float64" and not np.isfinite([values.min(initial=0), values.max(initial=0)]).all():
         below = int(np.count_nonzero(values == -np.inf))
         above = int(np.count_nonzero(values == np.inf))
         values = values[np.isfinite(values)]
     missing = len(array) - len(values) - below - above
-    key: Callable[..., Keys] = keys.of_floats if kind == "float64" else keys.of_integers
     low = high = None
     if len(values):
-        low, high = key(np.array([values.min(), values.max()])).tolist()
+        low, high = key_of(kind, np.array([values.min(), values.max()])).tolist()
     part = Profile(kind, len(array), missing, below, above, low, high)
-    return part, key(values, level)
+    return part, bits(values, level) if kind == "float64" else values >> level
 
 
-def keys_of(kind: str, array: "pa.Array") -> Keys:
+def _present(array: "pa.Array") -> "NDArray[Any]":
+    """The values of an array of numbers that are not missing."""
+    import numpy as np
+
+    # `to_numpy` would import pandas.
+    return np.from_dlpack(array.drop_null())
+
+
+def key_of(kind: str, values: "NDArray[Any]") -> Integers:
+    """The keys of numbers; a whole number is its own key."""
+    return of_floats(values) if kind == "float64" else values
+
+
+def keys_of(kind: str, array: "pa.Array") -> Integers:
     """The keys of the finite numbers of an array, as for `of_array`."""
-    return _of_numbers(kind, array, 0)[1]
+    import numpy as np
+
+    values = _present(array)
+    return key_of(kind, values[np.isfinite(values)])
 
 
 def _of_categories(kind: str, array: "pa.Array", limit: int | None) -> Profile:
