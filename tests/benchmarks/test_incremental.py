@@ -29,8 +29,8 @@ pytestmark = [pytest.mark.bench, pytest.mark.timeout(3600)]
 ROWS = int(os.environ.get("ASSAY_BENCH_ROWS", "1000000"))
 FEATURES = 20
 MOST = 0.15
-"""Asked is 0.05, which needs more than 1,000,000 rows: each cached part costs some milliseconds, and
-the model is loaded for the new one."""
+"""Asked is 0.05, which needs more than 1,000,000 rows: each cached part costs some milliseconds,
+and the model is loaded for the new one."""
 
 
 def table(rows: int, seed: int) -> pa.Table:
