@@ -691,6 +691,6 @@ def test_a_file_that_was_left_incomplete_before_is_named_with_the_way_out(uri: s
             return list(database.iterdump())
 
     before = content()
-    with pytest.raises(ServiceError, match="left incomplete by an interrupted process.*move it"):
+    with pytest.raises(ServiceError, match=r"left incomplete by an interrupted process.*move it"):
         Registry(uri).names()
     assert content() == before

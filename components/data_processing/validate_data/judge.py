@@ -107,21 +107,16 @@ def validate(
         UsageError: An invalid suite or threshold; names all.
     """
     _check(settings)
-    parsed = None if suite is None else _read_suite(suite.path)
+    expected = None if suite is None else SuiteCheck(dataset.path, _read_suite(suite.path))
     table = data.info(dataset.path)
     checks = StructureCheck(table.rows, settings.target)
-    expected = None if parsed is None else SuiteCheck(dataset.path, parsed)
     for column in iter_columns(dataset.path):
         checks.add(column)
         if expected is not None:
             expected.add(column)
     judged = _Judgement()
     shape = _structure(checks.finish(), table, judged)
-    outcomes = (
-        None
-        if parsed is None or expected is None
-        else _expectations(expected.finish(), len(parsed.expectations), judged)
-    )
+    outcomes = None if expected is None else _expectations(expected, judged)
     subjects = {"data": dataset.digest}
     drift = None
     if reference is not None:
@@ -134,7 +129,7 @@ def validate(
         verdict=judged.verdict,
         reason="; ".join(reasons(judged.problems)),
     )
-    name = "" if parsed is None else parsed.name
+    name = "" if expected is None else expected.suite.name
     problems = tuple(judged.problems)
     return Found(evidence, table.rows, shape, name, outcomes, drift, problems, table.findings)
 
@@ -172,8 +167,8 @@ def _structure(found: Structure, table: DatasetInfo, judged: _Judgement) -> Stru
     return found
 
 
-def _expectations(found: Sequence[Outcome], given: int, judged: _Judgement) -> tuple[Outcome, ...]:
-    outcomes = tuple(found)
+def _expectations(expected: SuiteCheck, judged: _Judgement) -> tuple[Outcome, ...]:
+    outcomes, given = tuple(expected.finish()), len(expected.suite.expectations)
     failed = [outcome for outcome in outcomes if outcome.success is not True]
     if not outcomes or len(outcomes) != given:
         judged.blocked.append(f"{len(outcomes)} of {given} expectations were judged")
