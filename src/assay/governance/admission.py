@@ -88,6 +88,8 @@ class Assessment:
     """Who made the model, the decision and each piece of evidence."""
     notes: tuple[str, ...]
     """Notes for approvers on what could not be proved."""
+    admitted: Admitted
+    """The steps that count."""
     governing: Governing | None = None
     governed: Judgement | None = None
     """The decision under the governing policy."""
@@ -191,6 +193,7 @@ def check(
         documents,
         makers,
         notes,
+        admitted,
         governing,
         governed,
     )

@@ -420,6 +420,13 @@ def problems(
             for name, (given, right) in expected.items()
             if given != right
         ]
+        plans = monitoring_plan.judged(services, assessment.admitted, release.reports)
+        names = list(map(of_bytes, plans))
+        if names and release.monitoring not in names:
+            result.append(
+                f"monitoring is {release.monitoring or 'none'}, the plan that the gate judged is "
+                f"{' or '.join(names)}"
+            )
         right = release.override in overrides if overrides else release.override is None
         if not right:
             holds = ", ".join(given.statement for given in overrides) or "none"
@@ -433,15 +440,6 @@ def problems(
         admission.require_own_drill(services, judged, release.model)
         if not overrides:
             require_compared(services, release.model, release.environment, judged)
-    except AssayError as error:
-        result.append(str(error))
-    try:
-        measured = monitoring_plan.judged(services, release.reports)
-        if measured is not None and release.monitoring != of_bytes(measured):
-            result.append(
-                f"monitoring is {release.monitoring or 'none'}, the plan that the gate judged is "
-                f"{of_bytes(measured)}"
-            )
     except AssayError as error:
         result.append(str(error))
     result += plan_problems(release, files)
