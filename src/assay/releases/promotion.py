@@ -204,7 +204,7 @@ def _body(release: Release, changes: str, shown: str) -> str:
         "---",
         "",
         # A forge shows no figures in a description; they are files of the branch.
-        "\n".join(line for line in shown.splitlines() if not line.startswith("![")),
+        "\n".join(line for line in shown.split("\n") if not line.startswith("![")),
     ]
     return bounded("\n".join(rows))
 
