@@ -1,6 +1,6 @@
 """Read a dataset column by column, so that memory does not grow with the number of columns."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -18,8 +18,14 @@ if TYPE_CHECKING:
 GROUP_CELLS: Final = 4_000_000
 """Columns are read together up to this number of cells, because opening a part costs the same for
 one column as for many."""
-_LARGE_TEXT: Final = 1 << 30
-"""Arrow's texts have offsets of 32 bits; columns of more bytes get offsets of 64 bits."""
+_BATCH_ROWS: Final = 1 << 17
+"""A column is in memory as a whole, so that its batches need not be small."""
+
+_LARGE_TEXTS: Final = 1 << 30
+"""Distinct texts of more bytes get offsets of 64 bits; with 32 bits they end at twice that."""
+
+_PIECE: Final = 100_000
+"""Texts that are Python's at a time, which need more memory than Arrow's."""
 
 Mask = NDArray[np.bool_]
 Places = NDArray[np.int64]
@@ -89,16 +95,26 @@ class Column:
         """The distinct texts of a column of texts, in no particular order."""
         return self._encoded[1]
 
+    def of_texts(self, right: Callable[[str], bool]) -> Mask:
+        """What a function says of each of `texts`, which it sees once."""
+        pieces = (
+            self.texts.slice(start, _PIECE).to_pylist()
+            for start in range(0, len(self.texts), _PIECE)
+        )
+        return np.array([right(text) for piece in pieces for text in piece], dtype=np.bool_)
+
     @cached_property
     def _encoded(self) -> "tuple[NDArray[np.int32], pa.Array]":
         import pyarrow as pa
 
         cells = self.cells.drop_null()
-        if cells.nbytes > _LARGE_TEXT:
-            cells = cells.cast(pa.large_string())
-        encoded = cells.dictionary_encode().unify_dictionaries().combine_chunks()
-        if not len(encoded):
+        if not pa.types.is_dictionary(cells.type):
+            cells = cells.dictionary_encode()
+        if not len(cells):
             return np.zeros(0, np.int32), pa.array([], pa.string())
+        if sum(chunk.dictionary.nbytes for chunk in cells.chunks) > _LARGE_TEXTS:
+            cells = cells.cast(pa.dictionary(pa.int32(), pa.large_string()))
+        encoded = cells.unify_dictionaries().combine_chunks()
         indices: NDArray[np.int32] = np.from_dlpack(encoded.indices)  # type: ignore[assignment]
         return indices, encoded.dictionary
 
@@ -187,10 +203,18 @@ class Column:
         """
         import pyarrow.compute as pc
 
-        equal = as_numpy(pc.equal(self.cells, other.cells).fill_null(False))
-        if self.missing_cells is None or other.missing_cells is None:
-            return equal
-        return equal | (self.missing_cells & other.missing_cells)
+        one, two = self.filled, other.filled
+        if self.type == "string" and self.present and other.present:
+            place = pc.index_in(other.texts.cast(self.texts.type), value_set=self.texts).fill_null(
+                -1
+            )
+            two = as_numpy(place)[two]
+        equal: Mask = one == two
+        gaps, others = (
+            np.zeros(self.rows, np.bool_) if side.missing_cells is None else side.missing_cells
+            for side in (self, other)
+        )
+        return (equal & ~gaps & ~others) | (gaps & others)
 
 
 def as_numpy(cells: "pa.Array | pa.ChunkedArray") -> NDArray[Any]:
@@ -208,6 +232,15 @@ def as_numpy(cells: "pa.Array | pa.ChunkedArray") -> NDArray[Any]:
     whole = cells.combine_chunks() if isinstance(cells, pa.ChunkedArray) else cells
     array: NDArray[Any] = np.from_dlpack(whole)
     return array
+
+
+def alone(keys: NDArray[Any]) -> Mask:
+    """Whether each of some values occurs once."""
+    order = np.argsort(keys)
+    starts = _starts(keys[order])
+    result = np.empty(len(keys), dtype=np.bool_)
+    result[order] = starts & np.append(starts[1:], True)
+    return result
 
 
 def _starts(ordered: NDArray[Any]) -> Mask:
@@ -262,5 +295,5 @@ def read_columns(folder: Path, names: Iterable[str]) -> list[Column]:
     import pyarrow as pa
 
     wanted, types = list(names), info(folder).types
-    table = pa.Table.from_batches(iter_batches(folder, wanted))
+    table = pa.Table.from_batches(iter_batches(folder, wanted, _BATCH_ROWS, encoded=True))
     return [Column(name, types[name], table.column(name)) for name in wanted]

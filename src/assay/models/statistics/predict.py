@@ -1,6 +1,6 @@
 """Predict a table and combine the predictions with the target."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -12,6 +12,15 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from assay.models import LoadedModel
+
+MAX_AT_ONCE: Final = 1 << 24
+"""Probabilities that are computed at once: 128 MB, of which an estimator may have several copies.
+
+With more, rows are predicted in blocks. Whether they are depends on the number of rows and of
+classes alone, because the last digit of a probability may depend on the rows beside it.
+"""
+BLOCK: Final = 1 << 22
+"""Probabilities of a block."""
 
 
 def predict(model: "LoadedModel", frame: "pd.DataFrame") -> Predictions:
@@ -29,10 +38,21 @@ def predict(model: "LoadedModel", frame: "pd.DataFrame") -> Predictions:
             f"target {model.target!r} is missing in {missing} of {len(truth)} test rows"
         )
     check_labels(model.info, truth)
+    rows, classes = len(frame), max(len(model.classes), 1)
+    size = max(rows if rows * classes <= MAX_AT_ONCE else BLOCK // classes, 1)
+    return Predictions.joined(
+        [
+            _predict(model, frame.iloc[first : first + size])
+            for first in range(0, max(rows, 1), size)
+        ]
+    )
+
+
+def _predict(model: "LoadedModel", frame: "pd.DataFrame") -> Predictions:
     predicted, probabilities = model.predict_both(frame)
     return Predictions(
         task=model.task,
-        truth=truth.to_numpy(),
+        truth=frame[model.target].to_numpy(),
         predicted=np.asarray(predicted),
         probabilities=None if probabilities is None else np.asarray(probabilities, dtype=float),
         classes=model.classes,
