@@ -1,6 +1,6 @@
 """What a model says of itself: the target, the features, the modules.
 
-Its file is part of the artifact, so it is the same whoever writes an attestation of the model.
+Its file is part of the artifact, so an attestation that another user writes does not change it.
 """
 
 from assay.core.store import Store
