@@ -1,5 +1,6 @@
 """Predict a table and combine the predictions with the target."""
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,8 +15,20 @@ if TYPE_CHECKING:
     from assay.models import LoadedModel
 
 
-def predict(model: "LoadedModel", frame: "pd.DataFrame") -> Predictions:
+def predict(
+    model: "LoadedModel", frame: "pd.DataFrame", rival: "LoadedModel | None" = None
+) -> Predictions:
     """Predict the rows of a table with the target, which `LoadedModel.check_table` has passed.
+
+    Args:
+        model: The model.
+        frame: The table.
+        rival: A model that it is compared with, for the same target. The predictions are of its
+            task, and of the classes of both: a class that `model` does not know has the probability
+            0, so that its rows are errors of `model`.
+
+    Returns:
+        The predictions.
 
     Raises:
         UsageError: The target is missing or has another type than in training, or the model knows
@@ -28,15 +41,20 @@ def predict(model: "LoadedModel", frame: "pd.DataFrame") -> Predictions:
         raise UsageError(
             f"target {model.target!r} is missing in {missing} of {len(truth)} test rows"
         )
-    check_labels(model.info, truth)
+    judged = model if rival is None else rival
+    more = [label for label in judged.classes if label not in model.classes]
+    classes = (*model.classes, *more)
+    check_labels(replace(model.info, classes=classes), truth)
     predicted, probabilities = model.predict_both(frame)
+    if probabilities is not None:
+        probabilities = np.pad(np.asarray(probabilities, dtype=float), ((0, 0), (0, len(more))))
     return Predictions(
-        task=model.task,
+        task=judged.task,
         truth=truth.to_numpy(),
         predicted=np.asarray(predicted),
-        probabilities=None if probabilities is None else np.asarray(probabilities, dtype=float),
-        classes=model.classes,
-        positive=model.positive,
+        probabilities=probabilities,
+        classes=classes,
+        positive=judged.positive,
     )
 
 
