@@ -21,7 +21,7 @@ BASE: Final = ROOT / "images" / "base"
 SBOMS: Final = ROOT / "dist" / "sbom"
 DIGESTS: Final = ROOT / "images" / "digests.json"
 DESCRIPTIONS: Final = {
-    "data": "Assay: the components that read raw data: pyarrow, Great Expectations, Evidently.",
+    "data": "Assay: the components that read raw data: pyarrow, Great Expectations.",
     "train": "Assay: the components that load or fit a model: scikit-learn, MLflow's client.",
     "release": "Assay: the components that decide: clients of MLflow, Kubernetes and registries.",
     "deploy": "Assay: the components that promote and roll back: Git, forges, scikit-learn.",

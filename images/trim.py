@@ -24,7 +24,7 @@ DEBIAN_WHEELS = Path("/usr/share/python-wheels")
 def is_test_folder(path: Path) -> bool:
     """Whether a folder named `tests` holds a package's own tests.
 
-    Not all do: Evidently's `tests` are part of its API.
+    Not all do: in some packages it is part of the API.
     """
     return path.name in {"test", "tests"} and any(path.rglob("test_*.py"))
 

@@ -1,25 +1,40 @@
 """Drift scores are those of SciPy on the source data, whatever the unit."""
 
+import tempfile
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from scipy import stats
 from scipy.spatial import distance
 
+from assay import data
 from assay.components.validate_data import drift
+from assay.data import profile
+from assay.data.profile import LIMIT, keys
 
 UNITS = (1.0, 1e-6, 1e-12, 1e-300, 1e12, 1e200)
 NEAR = 2e-6
 """Scores have six decimal places."""
 
 
+def written(values: Any, folder: Path) -> Path:
+    """A dataset with the column x."""
+    column = pa.array(values, from_pandas=True)
+    folder.mkdir()
+    batch = pa.record_batch([column], names=["x"])
+    data.write([batch], batch.schema, folder, rows_per_part=700)
+    return folder
+
+
 def found(now: Any, before: Any) -> drift.ColumnDrift:
-    columns, left_out = drift.find_drift(
-        pd.DataFrame({"x": now}), pd.DataFrame({"x": before}), 0.1, 20_000
-    )
+    with tempfile.TemporaryDirectory() as name:
+        sides = [written(now, Path(name, "now")), written(before, Path(name, "before"))]
+        columns, left_out = drift.find_drift(*sides, data.info(sides[0]).types, 0.1)
     assert left_out == {}
     (column,) = columns
     return column
@@ -108,7 +123,7 @@ def test_identifiers_beyond_53_bits_that_move_by_little_are_seen() -> None:
 
 def test_a_text_that_says_missing_is_no_missing_value() -> None:
     before = np.array(["a", None] * 500, dtype=object)
-    now = np.array(["a", drift.MISSING] * 500, dtype=object)
+    now = np.array(["a", "(missing)"] * 500, dtype=object)
     assert found(now, before).drifted
     assert not found(before, before).drifted
 
@@ -137,3 +152,89 @@ def test_values_that_become_infinite_are_drift(rows: int, sign: int) -> None:
     few = np.where(np.arange(rows) % 100 == 0, sign * np.inf, before)
     assert not found(few, before).drifted
     assert found(np.full(rows, sign * np.inf), before).drifted
+
+
+def test_a_distance_near_the_threshold_is_counted_exactly(monkeypatch: pytest.MonkeyPatch) -> None:
+    """More numbers than cells: where the bounds include the threshold, the verdict is exact."""
+    random = np.random.default_rng(6)
+    before = random.normal(0, 1, 100_000)
+    moved = before + 0.1 * before.std()
+    exact = stats.wasserstein_distance(before, moved) / before.std()
+    limits = []
+    profiles = drift.profiles
+    monkeypatch.setattr(
+        drift, "profiles", lambda *given: limits.append(given[2]) or profiles(*given)
+    )
+    for now, right in (
+        (moved + 1e-5, exact + 1e-5),
+        (moved - 1e-5, exact - 1e-5),
+        (moved + 0.1, exact + 0.1),
+    ):
+        column = found(now, before)
+        assert column.score == pytest.approx(right, abs=drift.TOLERANCE)
+        assert column.drifted == (right >= 0.1)
+    # Only those near the threshold were read twice, once for each side.
+    assert limits == [LIMIT, LIMIT, None, None] * 2 + [LIMIT, LIMIT]
+
+
+def test_bounds_that_are_far_apart_are_not_reported() -> None:
+    """Numbers of all sizes: half of the cells are used for values that are nearly zero."""
+    random = np.random.default_rng(7)
+    before = np.exp(random.uniform(-600, 0, 120_000))
+    now = np.exp(random.uniform(-600, 0, 120_000)) * 1.3
+    right = stats.wasserstein_distance(before, now) / before.std()
+    assert found(now, before).score == pytest.approx(right, abs=drift.TOLERANCE)
+
+
+def test_a_small_reference_is_compared_exactly_with_many_rows() -> None:
+    random = np.random.default_rng(8)
+    before, now = random.normal(0, 1, 900), random.normal(0.02, 1, 100_000)
+    column = found(now, before)
+    assert column.method == "K-S p_value"
+    assert column.score == pytest.approx(stats.ks_2samp(before, now).pvalue, abs=NEAR)
+
+
+NAMES = [f"name {number}" for number in range(2 * LIMIT)]
+
+
+def test_more_texts_than_a_profile_holds_are_compared_by_hash() -> None:
+    random = np.random.default_rng(9)
+    before, now = (list(random.choice(NAMES, 4 * LIMIT)) for _ in range(2))
+    column = found(now, before)
+    assert column.method == "Jensen-Shannon distance of hashed texts"
+    # The texts of two samples differ by chance.
+    known = sorted({*before, *now})
+    exact = distance.jensenshannon(shares(before, known), shares(now, known))
+    assert 0.1 < (column.score or 0) < exact
+    few = ["name 1", "name 2"] * 1000
+    assert found(now, few).drifted
+    assert found(few, before).drifted
+
+
+@pytest.mark.parametrize("rows", [1000, 2 * LIMIT])
+def test_texts_that_all_differ_on_both_sides_are_keys(tmp_path: Path, rows: int) -> None:
+    unique = [NAMES[:rows], [f"other {name}" for name in NAMES[:rows]]]
+    twice = [*unique[0][:-1], unique[0][0]]
+    gaps = [*unique[0][:-1], None]
+    for number, (now, before, is_key) in enumerate(
+        [
+            (*unique, True),
+            (twice, unique[1], False),
+            (unique[1], twice, False),
+            (gaps, unique[1], False),
+        ]
+    ):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        sides = [written(now, folder / "now"), written(before, folder / "before")]
+        columns, left_out = drift.find_drift(*sides, {"x": "string"}, 0.1)
+        assert bool(left_out) == is_key == (not columns)
+
+
+def test_equal_hashes_are_not_equal_texts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keys, "of_texts", lambda texts: np.array([len(text) for text in texts]))
+    column = profile.of_array("string", pa.array(NAMES))
+    assert profile.all_differ(column, written(NAMES, tmp_path / "all"), "x")
+    twice = [*NAMES, NAMES[5]]
+    column = profile.of_array("string", pa.array(twice))
+    assert not profile.all_differ(column, written(twice, tmp_path / "twice"), "x")

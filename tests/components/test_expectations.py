@@ -27,7 +27,7 @@ from assay.components.validate_data.step import validate_data
 from assay.core.source import fetch
 from assay.core.step import Dataset, Out, Suite
 from assay.data.suite import EXPECTATION_TYPES, draft, parse_suite
-from assay.data.suite.patterns import compiled
+from assay.data.suite.patterns import compiled, pattern_problem
 from assay.errors import UsageError
 
 from stories import refused
@@ -1074,6 +1074,14 @@ def test_a_pattern_that_python_would_match_for_ever_takes_no_time(
     kind = "expect_column_values_to_not_match_regex"
     judged(data, [(kind, {"column": "s", "regex": pattern})])
     assert time.monotonic() - begin < 20
+
+
+def test_patterns_with_wide_classes_without_case_are_checked_without_a_walk_of_each_class(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(re, "compile", None)  # takes seconds for such a pattern
+    for number in range(20):
+        assert pattern_problem("(?i)" + "[\x01-\uffff]" * 198 + str(number)) == ""
 
 
 @pytest.mark.parametrize(

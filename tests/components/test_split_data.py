@@ -6,6 +6,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -321,6 +322,39 @@ class TestPositions:
         batch = pa.RecordBatch.from_pydict({"a": value, "b": ["x"]})
         hashed = hashlib.sha256(f"{len(salt)}:{salt},{text}1:x,".encode()).digest()
         assert positions(batch, salt).tolist() == [int.from_bytes(hashed[:8], "big")]
+
+    @given(
+        st.lists(
+            st.none()
+            | st.sampled_from([0.0, -0.0, 0.1, -9999.9999, 10_000.0, 0.1 + 0.2, 1.00005])
+            | st.decimals(-(10**4), 10**4, places=4).map(float)
+            | st.floats(-(2.0**62), 2.0**62).filter(lambda x: not 0 < abs(x) < 1e-6),
+            max_size=30,
+        ),
+        st.integers(1, 3),
+    )
+    def test_a_number_is_hashed_by_its_shortest_text_whatever_its_column_holds(
+        self, values: list[float | None], times: int
+    ) -> None:
+        """Few and many decimals, repeated or not, with gaps: each has the text of a single one."""
+
+        def netstring(value: float | None) -> str:
+            if value is None:
+                return "-,"
+            if value == int(value):
+                text = str(int(value))
+            elif abs(value) < 1e10:
+                text = f"{Decimal(repr(value)):f}"
+            else:
+                mantissa, exponent = f"{Decimal(repr(value)):e}".split("e")
+                text = f"{mantissa}e{exponent}"
+            return f"{len(text)}:{text},"
+
+        column = pa.array([0.5, *values * times, 2.5], pa.float64()).slice(1, len(values) * times)
+        batch = pa.RecordBatch.from_arrays([column], ["a"])
+        hashed = [hashlib.sha256(f"0:,{netstring(value)}".encode()) for value in values * times]
+        wanted = [int.from_bytes(one.digest()[:8], "big") for one in hashed]
+        assert positions(batch, "").tolist() == wanted
 
     def test_no_two_keys_read_the_same(self) -> None:
         pairs = {("a", "1:b,"), ("a1:b,", ""), ("", "a"), (None, "a"), ("a", None), ("-,", "a")}

@@ -304,6 +304,20 @@ def test_a_step_must_keep_its_contract(context: Context) -> None:
         execute(chatty, {}, context)
 
 
+def test_a_step_made_by_a_function_with_its_variables_is_refused() -> None:
+    """Two of them had one step key, so the second got the first one's answer."""
+
+    def scaled_by(factor: int) -> Step:
+        @step
+        def scaled(*, x: int, out: Out[Record]) -> None:
+            (out.path / "record.json").write_text(str(x * factor))
+
+        return scaled
+
+    with pytest.raises(StepError, match="step scaled: it uses factor of the function"):
+        scaled_by(2)
+
+
 def test_a_step_whose_annotations_say_nothing_is_refused() -> None:
     with pytest.raises(StepError, match="no output"):
         step(lambda: None)  # type: ignore[arg-type]

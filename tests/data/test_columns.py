@@ -110,9 +110,9 @@ def test_columns_are_read_together_up_to_a_number_of_cells(
     read: list[list[str]] = []
     sound = parquet.iter_batches
 
-    def counted(folder: Path, wanted: list[str]) -> Any:
+    def counted(folder: Path, wanted: list[str], *more: Any, **named: Any) -> Any:
         read.append(wanted)
-        return sound(folder, wanted)
+        return sound(folder, wanted, *more, **named)
 
     monkeypatch.setattr(columns, "iter_batches", counted)
     monkeypatch.setattr(columns, "GROUP_CELLS", 750)

@@ -1,8 +1,10 @@
 """The registry on SQLite, and in front of servers that fail."""
 
+import contextlib
 import http.server
 import os
 import shutil
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -631,3 +633,64 @@ def test_a_process_that_holds_the_file_for_ever_is_reported(
             registry.names()
         holder.kill()
     assert registry.names() == []
+
+
+FIRST = """
+import sys
+import mlflow.store.model_registry.sqlalchemy_store, mlflow.store.tracking.sqlalchemy_store
+from assay.governance.registry import Registry
+print("ready", flush=True)
+Registry(sys.argv[1]).names()
+"""
+
+
+@pytest.mark.slow
+def test_a_process_that_is_killed_while_it_makes_the_file_leaves_a_registry_that_works(
+    tmp_path: Path,
+) -> None:
+    for attempt in range(8):
+        uri = f"sqlite:///{tmp_path}/{attempt}/mlflow.db"
+        with subprocess.Popen(
+            [sys.executable, "-c", FIRST, uri], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        ) as first:
+            assert first.stdout is not None
+            first.stdout.readline()
+            while not list((tmp_path / str(attempt)).glob("mlflow.db.new")):
+                assert first.poll() is None
+                time.sleep(0.01)
+            time.sleep(0.15 * attempt)
+            first.kill()
+        assert Registry(uri).names() == []
+        assert sorted(path.name for path in (tmp_path / str(attempt)).iterdir()) == [
+            "mlflow.db",
+            "mlflow.db.lock",
+        ]
+
+
+def test_a_migration_that_was_interrupted_is_repeated_on_the_copy(uri: str) -> None:
+    path = Path(uri.removeprefix("sqlite:///"))
+    add(Registry(uri))
+    path.with_name("mlflow.db.lock").write_text("an earlier version")
+    shutil.copy(path, path.with_name("mlflow.db.before"))
+    with contextlib.closing(sqlite3.connect(path)) as database, database:
+        # As far as an interrupted migration came.
+        database.execute("DELETE FROM alembic_version")
+        database.execute("DROP TABLE webhooks")
+    assert Registry(uri).names() == ["churn"]
+    assert not path.with_name("mlflow.db.before").exists()
+
+
+def test_a_file_that_was_left_incomplete_before_is_named_with_the_way_out(uri: str) -> None:
+    path = Path(uri.removeprefix("sqlite:///"))
+    with contextlib.closing(sqlite3.connect(path)) as database, database:
+        database.execute("UPDATE alembic_version SET version_num = '451aebb31d03'")
+        database.execute("DROP TABLE webhooks")
+
+    def content() -> list[str]:
+        with contextlib.closing(sqlite3.connect(path)) as database:
+            return list(database.iterdump())
+
+    before = content()
+    with pytest.raises(ServiceError, match=r"left incomplete by an interrupted process.*move it"):
+        Registry(uri).names()
+    assert content() == before

@@ -71,7 +71,7 @@ class Ground:
             "suite": self.suite,
             "options": {
                 "checks": CHECKS,
-                # So that Evidently has something to compare, and finds no drift.
+                # So that drift is measured; there is none.
                 "reference": self.reference(store),
                 "max_regression": 0.05,
             },

@@ -17,7 +17,6 @@ def validate_data(
     target: str = "",
     drift_share: float = 0.5,
     drift_threshold: float = 0.1,
-    max_sample_rows: int = 20_000,
     settings: dict = {},
 ) -> NamedTuple("Outputs", [("validation", str)]):
     """Judge whether a dataset is fit to train on: structure, expectations, drift.
@@ -36,7 +35,6 @@ def validate_data(
         drift_share: Share of drifted columns, above 0, at most 1, from which the data is rejected.
         drift_threshold: Distance, above 0, from which a column has drifted (for up to 1,000 rows of
             reference a p-value below 0.05 counts instead).
-        max_sample_rows: Rows of each dataset that are compared for drift, at least 100.
         settings: More of these parameters, as one object, whose values win; `epoch`, any text, only
             changes KFP's cache key.
 

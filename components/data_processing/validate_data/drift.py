@@ -1,6 +1,7 @@
-"""Drift of each column against a reference, measured by Evidently, judged here.
+"""Drift of each column against a reference, from profiles of all rows.
 
-Evidently picks the measure by a column's kind and by how many values the reference has:
+The measure depends on the kind of a column and on how many values the reference has, as in
+Evidently:
 
 | values of the reference | numbers | categories, and numbers with up to 5 distinct values |
 | --- | --- | --- |
@@ -12,42 +13,56 @@ A reference with one value only has no deviation: another value has drifted.
 Infinite values have no distance. Where their share differs by at least the threshold, that is the
 score, and the column has drifted; otherwise they are left out.
 
-A p-value below 0.05, or a distance of at least the threshold (Evidently's own default is 0.1), is
-drift. A column for which no finite number comes out has drifted.
+A p-value below 0.05, or a distance of at least the threshold (0.1 by default), is drift. A column
+for which no finite number comes out has drifted.
+
+Scores are exact up to `DIGITS`, except Wasserstein distances of columns with more different numbers
+than a profile has cells: these are within `TOLERANCE` of the exact distance, or within that share
+of it if it is above 1. Where the bounds of such a distance include the threshold, or are too far
+apart, the column is read again and counted exactly. So no verdict depends on the cells.
 """
 
-import contextlib
-import io
 import math
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from pathlib import Path
+from typing import Final
 
-from assay.components.validate_data.exact import is_wide
 from assay.components.validate_data.histogram import Histogram, histogram
-from assay.core.environment import set_variables
-from assay.data.exact_integers import WIDE
-
-if TYPE_CHECKING:
-    import numpy as np
-    import pandas as pd
-
-    from assay.data import DatasetInfo
+from assay.data import DatasetInfo, info
+from assay.data.profile import (
+    LIMIT,
+    Distance,
+    Profile,
+    all_differ,
+    categories,
+    jensen_shannon,
+    profiles,
+    ranks,
+    wasserstein,
+)
 
 MIN_ROWS: Final = 100
 """With fewer rows in either dataset, drift is not measured."""
 P_VALUE_THRESHOLD: Final = 0.05
-MISSING: Final = "(missing)"
 DIGITS: Final = 6
 """Decimal places of a score; more would depend on the processor's instructions."""
+TOLERANCE: Final = 0.001
+"""How far a distance may be from the exact one."""
+SMALL: Final = 1000
+"""Values of a reference up to which a p-value is computed."""
+FEW: Final = 5
+"""Different numbers up to which they are compared as categories."""
+CELLS_AT_ONCE: Final = 1 << 23
+"""Cells of the columns that are read together."""
 
-_RAISED: Final = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+_TIMES: Final = ("date32", "timestamp")
 
 
 @dataclass(frozen=True, slots=True)
 class ColumnDrift:
-    """What was found for one column."""
+    """The result for one column."""
 
     name: str
     method: str
@@ -61,7 +76,7 @@ class ColumnDrift:
     """Of a column that drifted."""
 
 
-def schema_changes(current: "DatasetInfo", reference: "DatasetInfo") -> list[str]:
+def schema_changes(current: DatasetInfo, reference: DatasetInfo) -> list[str]:
     """Columns that are missing, new or of another type than in the reference."""
     now = {column.name: column.type for column in current.columns}
     before = {column.name: column.type for column in reference.columns}
@@ -75,220 +90,180 @@ def schema_changes(current: "DatasetInfo", reference: "DatasetInfo") -> list[str
     return changes
 
 
-def sample(frame: "pd.DataFrame", rows: int) -> "pd.DataFrame":
-    """At most `rows` rows, in order; of as many rows always the same ones.
+@dataclass(frozen=True, slots=True)
+class Tables:
+    """The two datasets that are compared, as folders."""
 
-    Those whose numbers have the smallest hashes. Every k-th row would be simpler, and from a
-    table with a daily rhythm take the same hour of each day.
-    """
-    import numpy as np
+    current: Path
+    reference: Path
 
-    if len(frame) <= rows:
-        return frame
-    kept = np.argpartition(_hashes(len(frame)), rows)[:rows]
-    return frame.iloc[np.sort(kept)]
+    def profiles(self, names: Sequence[str], limit: int | None = LIMIT) -> "Iterator[Sides]":
+        """Both profiles of each column."""
+        now = profiles(self.current, names, limit)
+        before = profiles(self.reference, names, limit)
+        for name in names:
+            yield Sides(name, now[name], before[name], self)
 
 
-def _hashes(count: int) -> "np.ndarray[Any, Any]":
-    """SplitMix64 of the numbers from 1 to `count`: a bijection, so that no two are equal.
+@dataclass(frozen=True, slots=True)
+class Sides:
+    """A column of both datasets."""
 
-    Steele, Lea, Flood: Fast splittable pseudorandom number generators (OOPSLA 2014), figure 17.
-    """
-    import numpy as np
+    name: str
+    now: Profile
+    before: Profile
+    tables: Tables
 
-    state = np.arange(1, count + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
-    state = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    state = (state ^ (state >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return state ^ (state >> np.uint64(31))
+    def exact(self) -> "Sides":
+        """With every different number counted by itself; reads the column again if necessary."""
+        if self.now.exact and self.before.exact:
+            return self
+        return next(self.tables.profiles([self.name], None))
 
 
 def find_drift(
-    current: "pd.DataFrame", reference: "pd.DataFrame", threshold: float, max_rows: int
+    current: Path, reference: Path, types: "dict[str, str]", threshold: float
 ) -> tuple[list[ColumnDrift], dict[str, str]]:
-    """Drift of every column that can be compared.
+    """Drift of every column that can be compared; all rows are.
 
     Args:
-        current: The data; both tables have the same columns.
-        reference: What it is compared with.
+        current: The dataset, with at least one row.
+        reference: What it is compared with; has at least one row.
+        types: The columns that both have, and their types.
         threshold: Distance from which a column has drifted.
-        max_rows: Rows of each dataset that are compared.
 
     Returns:
-        What was found, in the columns' order, and why the other columns were left out.
+        The results, in the order of `types`, and why the other columns were left out.
+
+    Raises:
+        IntegrityError: A part of a dataset is missing or damaged.
     """
-    current, reference = sample(current, max_rows), sample(reference, max_rows)
-    left_out: dict[str, str] = {}
+    left_out = {
+        name: "dates and times move on by nature" for name, kind in types.items() if kind in _TIMES
+    }
+    names = [name for name in types if name not in left_out]
+    tables = Tables(current, reference)
     found = []
-    with _quiet():
-        for name in map(str, current.columns):
-            now, before = current[name], reference[name]
-            if reason := _not_comparable(now, before):
-                left_out[name] = reason
+    rows = max(info(folder).rows for folder in (current, reference))
+    at_once = CELLS_AT_ONCE // (2 * min(rows, LIMIT))
+    for start in range(0, len(names), at_once):
+        for sides in tables.profiles(names[start : start + at_once]):
+            if _are_keys(sides):
+                left_out[sides.name] = "a key: every value is another, on both sides"
             else:
-                found.append(_column(name, now, before, threshold))
-    return found, left_out
+                found.append(_column(sides, threshold))
+    return found, {name: left_out[name] for name in types if name in left_out}
 
 
-def _not_comparable(now: "pd.Series", before: "pd.Series") -> str:
-    if "M" in {now.dtype.kind, before.dtype.kind}:
-        return "dates and times move on by nature"
-    texts = now.dtype.kind == before.dtype.kind == "O" and not _is_number(now)
-    if texts and all(side.notna().all() and side.is_unique for side in (now, before)):
-        return "a key: every value is another, on both sides"
-    return ""
+def _are_keys(sides: Sides) -> bool:
+    profiled = ((sides.now, sides.tables.current), (sides.before, sides.tables.reference))
+    return all(
+        side.type == "string" and all_differ(side, folder, sides.name) for side, folder in profiled
+    )
 
 
-def _column(name: str, now: "pd.Series", before: "pd.Series", threshold: float) -> ColumnDrift:
-    missing = (round(float(before.isna().mean()), DIGITS), round(float(now.isna().mean()), DIGITS))
-    numeric = _is_number(now) and _is_number(before)
-    table = _numbers(now, before) if numeric else _codes(now, before)
-    if not all(len(side) for side in table):
-        return ColumnDrift(name, "no value on one side", None, threshold, True, missing)
-    moved = round(abs(_infinite(now) - _infinite(before)), DIGITS) if numeric else 0.0
+def _column(sides: Sides, threshold: float) -> ColumnDrift:
+    now, before = sides.now, sides.before
+    missing = (round(before.missing / before.rows, DIGITS), round(now.missing / now.rows, DIGITS))
+
+    def result(method: str, score: float, limit: float, *, drifted: bool) -> ColumnDrift:
+        shape = histogram(now, before) if drifted else None
+        known = score if math.isfinite(score) else None
+        return ColumnDrift(sides.name, method, known, limit, drifted, missing, shape)
+
+    if not (_values(now) and _values(before)):
+        return result("no value on one side", math.nan, threshold, drifted=True)
+    moved = round(abs(_infinite(now) - _infinite(before)), DIGITS)
     if moved >= threshold:
-        return ColumnDrift(
-            name,
-            "difference in the share of infinite values",
-            moved,
-            threshold,
-            True,
-            missing,
-            histogram(now, before, numeric=True),
-        )
-    try:
-        method, score = _measure(*table, numeric=numeric)
-        if "Wasserstein" in method and _is_constant(table[1]):
-            # In units of no deviation, every distance is infinite.
-            score = math.inf
-    except _RAISED as error:
-        method, score = f"could not be measured: {' '.join(str(error).split())[:100]}", math.nan
+        method = "difference in the share of infinite values"
+        return result(method, moved, threshold, drifted=True)
+    method, score = _measure(sides, threshold)
     by_p_value = "p_value" in method
     limit = P_VALUE_THRESHOLD if by_p_value else threshold
     score = round(score, DIGITS)
     drifted = not math.isfinite(score) or (score < limit if by_p_value else score >= limit)
-    return ColumnDrift(
-        name,
-        method,
-        score if math.isfinite(score) else None,
-        limit,
-        drifted,
-        missing,
-        histogram(now, before, numeric=numeric) if drifted else None,
-    )
+    return result(method, score, limit, drifted=drifted)
 
 
-def _infinite(values: "pd.Series") -> float:
+def _values(side: Profile) -> int:
+    """Values that are compared: finite numbers, or categories, of which a missing value is one."""
+    return side.finite if side.numeric else side.rows
+
+
+def _infinite(side: Profile) -> float:
     """The share of infinite values."""
-    if values.dtype.kind != "f" or values.empty:
-        return 0.0
-    return float((values.abs() == math.inf).mean())
+    return (side.negative_infinities + side.infinities) / side.rows
 
 
-def _numbers(now: "pd.Series", before: "pd.Series") -> tuple["pd.Series", "pd.Series"]:
-    """Both sides as finite floats, moved and scaled so that nothing about them gets lost.
+def _measure(sides: Sides, threshold: float) -> tuple[str, float]:
+    """The method and the score."""
+    small = _values(sides.before) <= SMALL
+    if sides.now.numeric and not _few(sides):
+        if small:
+            return "K-S p_value", _kolmogorov_smirnov(sides.exact())
+        return "Wasserstein distance (normed)", _wasserstein(sides, threshold)
+    left, right = categories(sides.before, sides.now)
+    where = "" if sides.now.exact and sides.before.exact else " of hashed texts"
+    if not small:
+        return f"Jensen-Shannon distance{where}", jensen_shannon(left, right)
+    if len(left) > 2:  # noqa: PLR2004 - a proportion has two categories
+        return f"chi-square p_value{where}", _chi_squared(left, right)
+    return "Z-test p_value", _z_test(left, right)
 
-    Evidently divides by the standard deviation of the reference, and by 0.001 where that is
-    smaller, so that a column of small unit would never drift. Here the deviation lies between 0.5
-    and 1. A power of two changes no digit, and no score depends on the unit.
+
+def _few(sides: Sides) -> bool:
+    """Whether both sides together have few different numbers."""
+    exact = sides.now.exact and sides.before.exact
+    return exact and len(categories(sides.before, sides.now)[0]) <= FEW
+
+
+def _wasserstein(sides: Sides, threshold: float) -> float:
+    distance = wasserstein(sides.before, sides.now)
+    if not _is_settled(distance, threshold):
+        sides = sides.exact()
+        distance = wasserstein(sides.before, sides.now)
+    return distance.value
+
+
+def _is_settled(distance: Distance, threshold: float) -> bool:
+    """Whether all distances within the bounds have the same verdict, and are close."""
+    bounds = (distance.low, distance.high)
+    verdicts = {round(bound, DIGITS) >= threshold for bound in bounds}
+    allowed = TOLERANCE * max(1.0, distance.value)
+    return len(verdicts) == 1 and all(abs(b - distance.value) <= allowed for b in bounds)
+
+
+def _kolmogorov_smirnov(sides: Sides) -> float:
+    """The p-value of SciPy's two-sample test, which depends only on the order of the values."""
+    from scipy.stats import ks_2samp
+
+    with warnings.catch_warnings():
+        # SciPy approximates where its exact method overflows, and says so.
+        warnings.simplefilter("ignore", RuntimeWarning)
+        return float(ks_2samp(*ranks(sides.before, sides.now)).pvalue)
+
+
+def _chi_squared(before: Sequence[int], now: Sequence[int]) -> float:
+    """The p-value of Pearson's test that `now` has the shares of `before`.
+
+    Zero if a category is new, because none of it was expected.
     """
-    import numpy as np
+    from scipy.special import chdtrc
 
-    now, before = _near_zero(now, before)
-    now, before = (side[side.abs() < math.inf] for side in (now, before))
-    if now.empty or before.empty:
-        return now, before
-    size = int(np.frexp(max(float(now.abs().max()), float(before.abs().max())))[1])
-    # By the largest first: the squares of large numbers are infinite.
-    now, before = _scaled(now, -size), _scaled(before, -size)
-    if _is_constant(before):
-        return now, before
-    deviation = int(np.frexp(float(np.std(before)))[1])
-    return _scaled(now, -deviation), _scaled(before, -deviation)
+    scale = sum(now) / sum(before)
+    terms = []
+    for expected, observed in zip((count * scale for count in before), now, strict=True):
+        if not expected:
+            return 0.0
+        terms.append((observed - expected) ** 2 / expected)
+    return float(chdtrc(len(terms) - 1, math.fsum(terms)))
 
 
-def _scaled(values: "pd.Series", exponent: int) -> "pd.Series":
-    """Times two to the power of `exponent`."""
-    import numpy as np
-
-    return values.__class__(np.ldexp(values.to_numpy(), exponent))
-
-
-def _near_zero(now: "pd.Series", before: "pd.Series") -> tuple["pd.Series", "pd.Series"]:
-    """As floats; whole numbers that floats would round become distances to the least."""
-    import pandas as pd
-
-    sides = [side.dropna() for side in (now, before)]
-    whole = all(side.dtype.kind in "iuO" for side in sides)
-    if whole and any(len(side) and int(abs(side).max()) > WIDE for side in sides):
-        least = min(int(side.min()) for side in sides if len(side))
-        sides = [pd.Series([float(int(v) - least) for v in side], dtype=float) for side in sides]
-    return sides[0].astype(float), sides[1].astype(float)
-
-
-def _is_constant(values: "pd.Series") -> bool:
-    return bool((values == values.iloc[0]).all())
-
-
-def _is_number(column: "pd.Series") -> bool:
-    return column.dtype.kind in "iuf" or is_wide(column)
-
-
-def _codes(now: "pd.Series", before: "pd.Series") -> tuple["pd.Series", "pd.Series"]:
-    """Categories as whole numbers; a missing value is a category of its own.
-
-    Evidently adds up over a set of the categories. The order of a set of texts, and with it the
-    last bits of the sum, differs from process to process; that of small whole numbers does not.
-    """
-    known = {str(value) for side in (now, before) for value in side.dropna().unique()}
-    missing = MISSING
-    while missing in known:
-        missing = f"({missing})"
-    now, before = texts(now, missing), texts(before, missing)
-    code = {name: number for number, name in enumerate(sorted({*now.unique(), *before.unique()}))}
-    return now.map(code), before.map(code)
-
-
-def texts(values: "pd.Series", missing: str) -> "pd.Series":
-    """Values as texts, missing ones as `missing`."""
-    return values.astype(object).where(values.notna(), missing).astype(str)
-
-
-def _measure(now: "pd.Series", before: "pd.Series", *, numeric: bool) -> tuple[str, float]:
-    """Evidently's method and score for one column.
-
-    One at a time: what is raised for one column would take the others' scores with it.
-    """
-    import pandas as pd
-    from evidently import DataDefinition, Dataset, Report
-    from evidently.metrics import ValueDrift
-
-    name = "value"
-    kind = "numerical_columns" if numeric else "categorical_columns"
-    tables = [
-        Dataset.from_pandas(
-            pd.DataFrame({name: side.to_numpy()}), data_definition=DataDefinition(**{kind: [name]})
-        )
-        for side in (now, before)
-    ]
-    metrics: Sequence[Mapping[str, Any]] = (
-        Report([ValueDrift(column=name)]).run(*tables).dict()["metrics"]
-    )
-    if len(metrics) != 1:
-        raise ValueError(f"{len(metrics)} results instead of 1")
-    return str(metrics[0]["config"]["method"]), float(metrics[0]["value"])
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """No telemetry; no warnings of divisions by an empty bin, since scores are checked here."""
-    # Evidently looks for the first, the library that would send it for the second.
-    set_variables({"DO_NOT_TRACK": "1", "ITERATIVE_DO_NOT_TRACK": "1"})
-    import numpy as np
-
-    with (
-        warnings.catch_warnings(),
-        contextlib.redirect_stderr(io.StringIO()),
-        np.errstate(all="ignore"),
-    ):
-        warnings.simplefilter("ignore")
-        yield
+def _z_test(before: Sequence[int], now: Sequence[int]) -> float:
+    """The two-sided p-value that two proportions are equal, with the pooled variance."""
+    if len(before) == 1:
+        return 1.0
+    m, n = sum(before), sum(now)
+    pooled = (before[0] + now[0]) / (m + n)
+    deviation = math.sqrt(pooled * (1 - pooled) * (1 / m + 1 / n))
+    return math.erfc(abs(before[0] / m - now[0] / n) / deviation / math.sqrt(2))

@@ -79,7 +79,7 @@ class SuiteCheck:
 
     def __init__(self, folder: Path, suite: Suite) -> None:
         self._folder = folder
-        self._suite = suite
+        self.suite = suite
         self._table = dataset.info(folder)
         self._names = gx.Names(self._table.names)
         self._results: dict[int, list[Mapping[str, Any]]] = {}
@@ -120,11 +120,11 @@ class SuiteCheck:
             self._ask()
         return [
             _outcome(item, self._results.get(place, []), self._names)
-            for place, item in enumerate(self._suite.expectations)
+            for place, item in enumerate(self.suite.expectations)
         ]
 
     def _about(self, place: int) -> list[str]:
-        return _columns(*_parts(self._suite.expectations[place]))
+        return _columns(*_parts(self.suite.expectations[place]))
 
     def _groups(self, some: Sequence[int]) -> Iterator[tuple[list[str], list[int]]]:
         """Expectations whose columns are read together: as many as have few cells."""
@@ -146,7 +146,7 @@ class SuiteCheck:
     ) -> bool:
         """Whether an expectation is judged here; fails closed."""
         try:
-            result = judge(*_parts(self._suite.expectations[place]))
+            result = judge(*_parts(self.suite.expectations[place]))
         except (
             UsageError, ArithmeticError, LookupError, RuntimeError, TypeError, ValueError
         ) as error:  # fmt: skip
@@ -158,12 +158,12 @@ class SuiteCheck:
 
     def _ask(self) -> None:
         """Have Great Expectations judge what is left."""
-        placed = [(place, self._suite.expectations[place]) for place in sorted(self._left)]
+        placed = [(place, self.suite.expectations[place]) for place in sorted(self._left)]
         made = dict(zip(sorted(self._left), gx.make(placed, self._names), strict=True))
         for columns, places in self._groups(self._left):
             frame = read_exact(self._folder, columns)
             about_types = {
-                p for p in places if str(self._suite.expectations[p]["type"]).endswith(_ABOUT_TYPES)
+                p for p in places if str(self.suite.expectations[p]["type"]).endswith(_ABOUT_TYPES)
             }
             # Whole numbers that floats would change are held as objects; their type is float64.
             wide = [name for name in columns if self._is_object(frame, name)]

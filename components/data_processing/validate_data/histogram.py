@@ -2,16 +2,14 @@
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from markupsafe import Markup
 
+from assay.data.profile import Profile, middles
 from assay.evidence.numbers import tidy
 from assay.reports.colours import ACCENT, SECOND
 from assay.reports.figures import figure_svg, figure_text, legend, new_figure
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 BINS: Final = 24
 MAX_CATEGORIES: Final = 8
@@ -35,52 +33,53 @@ class Histogram:
     current: tuple[float, ...]
 
 
-def histogram(now: "pd.Series", before: "pd.Series", *, numeric: bool) -> Histogram | None:
+def histogram(now: Profile, before: Profile) -> Histogram | None:
     """Shares of both sides over the same bins.
 
     Args:
         now: Values of the data.
         before: Values of the reference.
-        numeric: Whether they are numbers; categories otherwise.
 
     Returns:
-        None when a side has no values.
+        None when a side has no values, or too many texts to name them.
     """
-    now, before = now.dropna(), before.dropna()
-    return _of_numbers(now, before) if numeric else _of_categories(now, before)
+    return _of_numbers(now, before) if now.numeric else _of_categories(now, before)
 
 
-def _of_numbers(now: "pd.Series", before: "pd.Series") -> Histogram | None:
+def _of_numbers(now: Profile, before: Profile) -> Histogram | None:
     import numpy as np
-    import pandas as pd
 
-    now, before = (side[side.abs() < math.inf].astype("float64") for side in (now, before))
-    if now.empty or before.empty:
+    if not (now.finite and before.finite):
         return None
-    ends = [pd.concat([now, before]).quantile(share) for share in (_TAIL, 1 - _TAIL)]
-    low, high = (tidy(float(end)) for end in ends)
+    places, *sides = middles(before, now)
+    passed = np.cumsum(sides[0] + sides[1])
+    ends = np.searchsorted(passed, [_TAIL * passed[-1], (1 - _TAIL) * passed[-1]])
+    low, high = (tidy(float(end)) for end in places[ends])
     if not low < high:
         # Nearly all are equal: the few others decide what is shown.
-        low = tidy(float(min(now.min(), before.min())))
-        high = tidy(float(max(now.max(), before.max())))
+        low, high = tidy(float(places[0])), tidy(float(places[-1]))
     if not math.isfinite(high - low):
         return None
     edges = np.linspace(low, high if high > low else low + 1.0, BINS + 1)
-    counts = [np.histogram(side.clip(edges[0], edges[-1]), edges)[0] for side in (before, now)]
+    shown = places.clip(edges[0], edges[-1])
+    counts = [np.histogram(shown, edges, weights=side)[0] for side in sides]
     shares = [tuple(tidy(float(n)) for n in count / count.sum()) for count in counts]
     return Histogram(tuple(tidy(float(edge)) for edge in edges), (), *shares)
 
 
-def _of_categories(now: "pd.Series", before: "pd.Series") -> Histogram | None:
-    now, before = now.astype(str), before.astype(str)
-    if now.empty or before.empty:
+def _of_categories(now: Profile, before: Profile) -> Histogram | None:
+    if not (now.texts and before.texts):
         return None
-    shares = [side.value_counts(normalize=True) for side in (before, now)]
-    names = {*shares[0].index, *shares[1].index}
+    shares = [
+        {name: count / side.finite for name, count in side.texts.items()}
+        for side in (before, now)
+        if side.texts
+    ]
+    names = {*shares[0], *shares[1]}
     # The largest on either side, ties by name.
-    top = sorted(names, key=lambda n: (-max(float(s.get(n, 0.0)) for s in shares), n))
+    top = sorted(names, key=lambda n: (-max(s.get(n, 0.0) for s in shares), n))
     shown = top[:MAX_CATEGORIES]
-    rows = [[tidy(float(s.get(name, 0.0))) for name in shown] for s in shares]
+    rows = [[tidy(s.get(name, 0.0)) for name in shown] for s in shares]
     if len(top) > MAX_CATEGORIES:
         shown.append(OTHERS)
         for row in rows:

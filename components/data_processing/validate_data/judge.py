@@ -13,7 +13,6 @@ from assay.core.findings import Finding
 from assay.core.step import Dataset, Suite
 from assay.data import DatasetInfo
 from assay.data.columns import iter_columns
-from assay.data.exact_integers import read_exact
 from assay.data.suite import FILE_NAME, MAX_SUITE_BYTES, parse_suite
 from assay.data.suite import Suite as ParsedSuite
 from assay.errors import UsageError
@@ -34,7 +33,6 @@ class Settings:
     target: str
     drift_share: float
     drift_threshold: float
-    max_sample_rows: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,26 +107,21 @@ def validate(
         UsageError: An invalid suite or threshold; names all.
     """
     _check(settings)
-    parsed = None if suite is None else _read_suite(suite.path)
+    expected = None if suite is None else SuiteCheck(dataset.path, _read_suite(suite.path))
     table = data.info(dataset.path)
     checks = StructureCheck(table.rows, settings.target)
-    expected = None if parsed is None else SuiteCheck(dataset.path, parsed)
     for column in iter_columns(dataset.path):
         checks.add(column)
         if expected is not None:
             expected.add(column)
     judged = _Judgement()
     shape = _structure(checks.finish(), table, judged)
-    outcomes = (
-        None
-        if parsed is None or expected is None
-        else _expectations(expected.finish(), len(parsed.expectations), judged)
-    )
+    outcomes = None if expected is None else _expectations(expected, judged)
     subjects = {"data": dataset.digest}
     drift = None
     if reference is not None:
         subjects["reference"] = reference.digest
-        drift = _drift(dataset.path, table, reference.path, settings, judged)
+        drift = _drift(table, dataset.path, reference.path, settings, judged)
     evidence = EvidenceDocument(
         subjects,
         judged.numbers,
@@ -136,7 +129,7 @@ def validate(
         verdict=judged.verdict,
         reason="; ".join(reasons(judged.problems)),
     )
-    name = "" if parsed is None else parsed.name
+    name = "" if expected is None else expected.suite.name
     problems = tuple(judged.problems)
     return Found(evidence, table.rows, shape, name, outcomes, drift, problems, table.findings)
 
@@ -148,8 +141,6 @@ def _check(settings: Settings) -> None:
     # Wasserstein distances have no upper end, and a p-value's threshold is not this one.
     if not 0 < settings.drift_threshold < float("inf"):
         problems.append(f"drift_threshold is {settings.drift_threshold}; give a number above 0")
-    if settings.max_sample_rows < MIN_ROWS:
-        problems.append(f"max_sample_rows is {settings.max_sample_rows}; give at least {MIN_ROWS}")
     if problems:
         raise UsageError.all_of(problems)
 
@@ -176,8 +167,8 @@ def _structure(found: Structure, table: DatasetInfo, judged: _Judgement) -> Stru
     return found
 
 
-def _expectations(found: Sequence[Outcome], given: int, judged: _Judgement) -> tuple[Outcome, ...]:
-    outcomes = tuple(found)
+def _expectations(expected: SuiteCheck, judged: _Judgement) -> tuple[Outcome, ...]:
+    outcomes, given = tuple(expected.finish()), len(expected.suite.expectations)
     failed = [outcome for outcome in outcomes if outcome.success is not True]
     if not outcomes or len(outcomes) != given:
         judged.blocked.append(f"{len(outcomes)} of {given} expectations were judged")
@@ -189,16 +180,11 @@ def _expectations(found: Sequence[Outcome], given: int, judged: _Judgement) -> t
 
 
 def _drift(
-    current: Path,
-    table: DatasetInfo,
-    folder: Path,
-    settings: Settings,
-    judged: _Judgement,
+    table: DatasetInfo, folder: Path, reference: Path, settings: Settings, judged: _Judgement
 ) -> Drift:
-    before = data.info(folder)
+    before = data.info(reference)
     changes = tuple(schema_changes(table, before))
     judged.blocked += changes
-    shared = [c.name for c in table.columns if before.types.get(c.name) == c.type]
     if min(table.rows, before.rows) < MIN_ROWS:
         text = (
             f"{table.rows} rows against {before.rows} of the reference are too few to tell drift; "
@@ -206,8 +192,8 @@ def _drift(
         )
         judged.open_questions.append(text)
         return Drift(before.rows, (), {}, changes, None, text)
-    sides = read_exact(current, shared), read_exact(folder, shared)
-    columns, left_out = find_drift(*sides, settings.drift_threshold, settings.max_sample_rows)
+    shared = {c.name: c.type for c in table.columns if before.types.get(c.name) == c.type}
+    columns, left_out = find_drift(folder, reference, shared, settings.drift_threshold)
     share = _judge_drift(columns, settings.drift_share, judged)
     return Drift(before.rows, tuple(columns), left_out, changes, share)
 

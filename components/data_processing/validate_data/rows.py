@@ -20,6 +20,7 @@ from assay.components.validate_data.results import (
     counted,
     in_memory,
 )
+from assay.data.columns import alone
 from assay.data.exact_integers import WIDE
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 Columns = Sequence["Column"]
 _NUMBERS: Final = {"int64", "float64"}
+_MOST_KEYS: Final = 2**62
 
 
 def judge(kind: str, kwargs: Kwargs, columns: Columns) -> Result | None:
@@ -153,19 +155,21 @@ def _member(value: Any, column: "Column") -> Any:
 
 def _keys(columns: Columns, rows: "Places") -> NDArray[np.int64]:
     """A number for each row, equal for rows that are equal in all columns."""
-    keys = np.zeros(len(rows), np.int64)
+    keys, size = np.zeros(len(rows), np.int64), 1
     for column in columns:
         ranks = column.ranks(rows)
-        # Numbers below that of the rows, so that the product is below 2^63.
-        _, keys = np.unique(keys, return_inverse=True)
-        keys = keys * (int(ranks.max(initial=0)) + 1) + ranks
+        most = int(ranks.max(initial=0)) + 1
+        if size * most > _MOST_KEYS:
+            # There are no more keys than rows, and ranks hardly more: their product is below 2^63.
+            distinct, keys = np.unique(keys, return_inverse=True)
+            size = len(distinct)
+        keys, size = keys * most + ranks, size * most
     return keys
 
 
 def _unique_rows(columns: Columns, kwargs: Kwargs) -> Result:
     rows = _looked_at(columns, kwargs)
-    _, indices, counts = np.unique(_keys(columns, rows), return_inverse=True, return_counts=True)
-    return _result(columns, rows, counts[indices] == 1, kwargs)
+    return _result(columns, rows, alone(_keys(columns, rows)), kwargs)
 
 
 def _sum(columns: Columns, kwargs: Kwargs) -> Result | None:

@@ -12,7 +12,6 @@ def validate_data(
     target: str = "",
     drift_share: float = 0.5,
     drift_threshold: float = 0.1,
-    max_sample_rows: int = 20_000,
     validation: Out[Validation],
 ) -> Values:
     """Judge whether a dataset is fit to train on: structure, expectations, drift.
@@ -28,7 +27,6 @@ def validate_data(
         drift_share: Share of drifted columns, above 0, at most 1, from which the data is rejected.
         drift_threshold: Distance, above 0, from which a column has drifted (for up to 1,000 rows of
             reference a p-value below 0.05 counts instead).
-        max_sample_rows: Rows of each dataset that are compared for drift, at least 100.
         validation: The findings.
 
     Returns:
@@ -45,7 +43,7 @@ def validate_data(
     from assay.components.validate_data import views
     from assay.components.validate_data.judge import Settings, reasons, validate
 
-    settings = Settings(target, drift_share, drift_threshold, max_sample_rows)
+    settings = Settings(target, drift_share, drift_threshold)
     found = validate(data, suite, reference, settings)
     found.evidence.write(validation.path)
     views.write(found, settings, validation.path)

@@ -21,7 +21,7 @@ from assay.components.validate_data.results import (
     measured,
     shown,
 )
-from assay.data.columns import as_numpy
+from assay.data.columns import alone, as_numpy
 from assay.errors import UsageError
 
 if TYPE_CHECKING:
@@ -99,11 +99,7 @@ def _unique(column: "Column", kwargs: Kwargs) -> Result:
     values = column.entries
     if column.type in {"string", "bool"}:
         return each(column, np.bincount(values, minlength=1)[values.astype(int)] == 1, kwargs)
-    ordered = np.sort(values)
-    repeated = ordered[1:][ordered[1:] == ordered[:-1]]
-    if not len(repeated):
-        return each(column, np.ones(len(values), dtype=np.bool_), kwargs)
-    return each(column, ~np.isin(values, np.unique(repeated)), kwargs)
+    return each(column, alone(values), kwargs)
 
 
 def _of_type(column: "Column", kwargs: Kwargs) -> Result | None:

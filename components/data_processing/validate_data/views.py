@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from markupsafe import Markup
 
-from assay.components.validate_data.drift import MIN_ROWS, P_VALUE_THRESHOLD
+from assay.components.validate_data.drift import MIN_ROWS, P_VALUE_THRESHOLD, SMALL
 from assay.components.validate_data.histogram import figure
 from assay.components.validate_data.wording import arguments, plain
 from assay.core.digest import canonical_json
@@ -210,17 +210,11 @@ def _drift_bars(drift: "Drift") -> Markup:
 
 
 def _rule(rows: int, drift: "Drift", settings: "Settings") -> str:
-    limit = settings.max_sample_rows
-    sides = [
-        f"{count:,} rows {name}" if count <= limit else f"{limit:,} of {count:,} rows {name}"
-        for name, count in (("of the data", rows), ("of the reference", drift.rows))
-    ]
-    sampled = max(rows, drift.rows) > limit
-    how = " (those whose row numbers have the smallest SplitMix64 hashes)" if sampled else ""
     return (
-        f"Compared: {' with '.join(sides)}{how}. A column has drifted when its distance is at "
-        f"least {settings.drift_threshold:g}, or its p-value, which Evidently takes for up to "
-        f"1,000 values of the reference, is below {P_VALUE_THRESHOLD:g}, or no score comes out. "
+        f"Compared: all {rows:,} rows of the data with all {drift.rows:,} rows of the reference. "
+        f"A column has drifted when its distance is at least {settings.drift_threshold:g}, or its "
+        f"p-value, which is computed for up to {SMALL:,} values of the reference, is below "
+        f"{P_VALUE_THRESHOLD:g}, or no score comes out. "
         f"The data is rejected when a share of {settings.drift_share:g} of the columns has "
         "drifted, or when columns are missing, new or of another type. Below "
         f"{MIN_ROWS} rows on either side the verdict is inconclusive."

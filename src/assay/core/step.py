@@ -319,7 +319,8 @@ def step(
 
     Raises:
         StepError: A parameter is not keyword-only, an annotation is not a kind, output, source or
-            JSON type, the step has no output, or it asks the registry without side effects.
+            JSON type, the step has no output, it uses variables of a function around it, or it asks
+            the registry without side effects.
     """
     if function is None:
         return lambda wrapped: _make_step(wrapped, side_effects, asks_registry)
@@ -330,6 +331,12 @@ def _make_step(
     function: Callable[..., Values | None], side_effects: bool, asks_registry: bool
 ) -> Step:
     problems: list[str] = []
+    if free := function.__code__.co_freevars:
+        # The step key covers parameters and modules, so two such steps would share answers.
+        problems.append(
+            f"it uses {', '.join(free)} of the function that defines it; define the step at the "
+            "top level of a module, and make these its parameters"
+        )
     hints = typing.get_type_hints(function)
     annotated = typing.get_type_hints(function, include_extras=True)
     ports = _Ports()

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 GROUP_CELLS: Final = 4_000_000
 """Columns are read together up to this number of cells, because opening a part costs the same for
 one column as for many."""
-_LARGE_TEXT: Final = 1 << 30
-"""Arrow's texts have offsets of 32 bits; columns of more bytes get offsets of 64 bits."""
+_BATCH_ROWS: Final = 1 << 17
+"""A column is in memory as a whole, so that its batches need not be small."""
 
 Mask = NDArray[np.bool_]
 Places = NDArray[np.int64]
@@ -94,11 +94,11 @@ class Column:
         import pyarrow as pa
 
         cells = self.cells.drop_null()
-        if cells.nbytes > _LARGE_TEXT:
-            cells = cells.cast(pa.large_string())
-        encoded = cells.dictionary_encode().unify_dictionaries().combine_chunks()
-        if not len(encoded):
+        if not pa.types.is_dictionary(cells.type):
+            cells = cells.dictionary_encode()
+        if not len(cells):
             return np.zeros(0, np.int32), pa.array([], pa.string())
+        encoded = cells.unify_dictionaries().combine_chunks()
         indices: NDArray[np.int32] = np.from_dlpack(encoded.indices)  # type: ignore[assignment]
         return indices, encoded.dictionary
 
@@ -187,10 +187,16 @@ class Column:
         """
         import pyarrow.compute as pc
 
-        equal = as_numpy(pc.equal(self.cells, other.cells).fill_null(False))
-        if self.missing_cells is None or other.missing_cells is None:
-            return equal
-        return equal | (self.missing_cells & other.missing_cells)
+        one, two = self.filled, other.filled
+        if self.type == "string" and self.present and other.present:
+            place = pc.index_in(other.texts, value_set=self.texts).fill_null(-1)
+            two = as_numpy(place)[two]
+        equal: Mask = one == two
+        gaps, others = (
+            np.zeros(self.rows, np.bool_) if side.missing_cells is None else side.missing_cells
+            for side in (self, other)
+        )
+        return (equal & ~gaps & ~others) | (gaps & others)
 
 
 def as_numpy(cells: "pa.Array | pa.ChunkedArray") -> NDArray[Any]:
@@ -208,6 +214,15 @@ def as_numpy(cells: "pa.Array | pa.ChunkedArray") -> NDArray[Any]:
     whole = cells.combine_chunks() if isinstance(cells, pa.ChunkedArray) else cells
     array: NDArray[Any] = np.from_dlpack(whole)
     return array
+
+
+def alone(keys: NDArray[Any]) -> Mask:
+    """Whether each of some values occurs once."""
+    order = np.argsort(keys)
+    starts = _starts(keys[order])
+    result = np.empty(len(keys), dtype=np.bool_)
+    result[order] = starts & np.append(starts[1:], True)
+    return result
 
 
 def _starts(ordered: NDArray[Any]) -> Mask:
@@ -262,5 +277,5 @@ def read_columns(folder: Path, names: Iterable[str]) -> list[Column]:
     import pyarrow as pa
 
     wanted, types = list(names), info(folder).types
-    table = pa.Table.from_batches(iter_batches(folder, wanted))
+    table = pa.Table.from_batches(iter_batches(folder, wanted, _BATCH_ROWS, encoded=True))
     return [Column(name, types[name], table.column(name)) for name in wanted]

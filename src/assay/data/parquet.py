@@ -236,12 +236,24 @@ def describe(
     return table
 
 
-def iter_batches(folder: Path, columns: Sequence[str] | None = None) -> "Iterator[pa.RecordBatch]":
-    """The rows in order, in batches of at most `BATCH_ROWS` rows.
+def iter_batches(
+    folder: Path,
+    columns: Sequence[str] | None = None,
+    rows: int = BATCH_ROWS,
+    *,
+    encoded: bool = False,
+) -> "Iterator[pa.RecordBatch]":
+    """The rows in order, in batches.
 
     Args:
         folder: A dataset.
         columns: The columns to read, in this order; all by default.
+        rows: Maximum number of rows of a batch. More than the default are for numbers only: texts
+            may be long.
+        encoded: Whether texts are dictionary-encoded, as in the file, which is faster to read.
+
+    Returns:
+        The batches; each has the columns that were asked for, and at least one row.
 
     Raises:
         UsageError: A column does not exist.
@@ -252,7 +264,7 @@ def iter_batches(folder: Path, columns: Sequence[str] | None = None) -> "Iterato
     require_columns(names, table.names, "dataset")
     expected = arrow_schema(folder)
     for part in parts:
-        yield from _read_part(folder / part.path, part.rows, expected, names)
+        yield from _read_part(folder / part.path, part.rows, expected, names, rows, encoded)
 
 
 def arrow_schema(folder: Path) -> "pa.Schema":
@@ -340,17 +352,29 @@ def _without_nan(column: "pa.ChunkedArray") -> "pa.ChunkedArray":
 
 
 def _read_part(
-    path: Path, rows: int, expected: "pa.Schema", names: list[str]
+    path: Path,
+    rows: int,
+    expected: "pa.Schema",
+    names: list[str],
+    batch_rows: int,
+    encoded: bool,
 ) -> "Iterator[pa.RecordBatch]":
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
         # Neither memory-mapped nor pre-buffered, which would load the whole part.
-        with pq.ParquetFile(path, pre_buffer=False, buffer_size=1 << 20) as file:
-            if not file.schema_arrow.equals(expected) or file.metadata.num_rows != rows:
+        with pq.ParquetFile(
+            path,
+            read_dictionary=names if encoded else None,
+            pre_buffer=False,
+            buffer_size=1 << 20,
+        ) as file:
+            # `schema_arrow` would name the encoding.
+            schema = file.metadata.schema.to_arrow_schema()
+            if not schema.equals(expected) or file.metadata.num_rows != rows:
                 raise IntegrityError(f"{path.name}: columns or rows do not match schema.json")
-            for batch in file.iter_batches(BATCH_ROWS, columns=names):
+            for batch in file.iter_batches(batch_rows, columns=names):
                 yield batch.select(names)
     except (pa.ArrowException, OSError) as error:
         reason = " ".join(str(error).split())

@@ -8,11 +8,12 @@ import fcntl
 import hashlib
 import logging
 import re
+import sqlite3
 import threading
 import time
 import warnings
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
@@ -31,6 +32,11 @@ LOCK_SECONDS: Final = 120.0
 """How long a process waits for others that use the same SQLite file; making its tables takes some
 seconds."""
 _POLL_SECONDS: Final = 0.05
+_HALF_MADE: Final = ("already exists", "duplicate column", "no such table", "no such column")
+"""Parts of SQLite's errors when a migration is repeated, or was not finished."""
+_BESIDE: Final = ("lock", "before", "new")
+"""Ends of the names of files beside a SQLite file: the lock, a copy from before a migration, and a
+file that is being made."""
 _SECRETS: Final = (MLFLOW_PASSWORD, MLFLOW_TOKEN)
 _TALKERS: Final = ("mlflow", "alembic", "urllib3.connectionpool")
 """Loggers of migrations, retries and links, which are not useful in the log of a run."""
@@ -134,6 +140,57 @@ def _lock(descriptor: int, place: Path) -> None:
             time.sleep(_POLL_SECONDS)
         else:
             return
+
+
+def prepare_file(database: Path, open_with: Callable[[Path], None]) -> None:
+    """Create the tables of a SQLite file, or migrate them, so that an interruption leaves it whole.
+
+    MLflow does both in several transactions, and cannot continue when it was interrupted. So a new
+    file is made beside its place and renamed, and one that exists is copied before MLflow of
+    another version opens it; the copy is restored when that did not end. The lock file names the
+    version that has opened the file.
+
+    Args:
+        database: The file, which the caller has locked with `alone`.
+        open_with: Opens a file with MLflow, which makes or migrates its tables.
+
+    Raises:
+        ServiceError: The tables are incomplete, from before files were made in this way; the
+            remedy says what to do. Other errors of `open_with` are raised as they are.
+    """
+    from mlflow.version import VERSION
+
+    seen, copy, new = (database.with_name(f"{database.name}.{end}") for end in _BESIDE)
+    with contextlib.suppress(OSError, UnicodeDecodeError):
+        if seen.read_text() == VERSION and database.stat().st_size and not copy.exists():
+            return
+    if copy.exists():
+        copy.replace(database)
+    if not database.exists() or not database.stat().st_size:
+        new.unlink(missing_ok=True)
+        open_with(new)
+        new.replace(database)
+    else:
+        new.unlink(missing_ok=True)
+        with (
+            contextlib.closing(sqlite3.connect(database)) as source,
+            contextlib.closing(sqlite3.connect(new)) as target,
+        ):
+            source.backup(target)
+        new.replace(copy)
+        try:
+            open_with(database)
+        except Exception as error:
+            copy.replace(database)
+            if not any(sign in str(error) for sign in _HALF_MADE):
+                raise
+            raise ServiceError(
+                f"{database} was left incomplete by an interrupted process: {_line(error, '')}",
+                where="MLflow",
+                remedy="if nothing in it is needed, move it away; otherwise restore a copy of it",
+            ) from error
+        copy.unlink()
+    seen.write_text(VERSION)
 
 
 def _failures() -> tuple[type[Exception], ...]:

@@ -16,7 +16,14 @@ from urllib.parse import unquote, urlsplit
 from assay.core.digest import is_digest
 from assay.core.settings import MLFLOW_EXPERIMENT_ID, MLFLOW_RUN_ID, MLFLOW_URI
 from assay.errors import ServiceError, UsageError
-from assay.governance.mlflow_calls import alone, calling, metric_names, prepare, remedy
+from assay.governance.mlflow_calls import (
+    alone,
+    calling,
+    metric_names,
+    prepare,
+    prepare_file,
+    remedy,
+)
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
@@ -493,7 +500,19 @@ class Registry:
                 if self._made is None:
                     self._check_file()
                 stack.enter_context(alone(self._path))
+                if self._made is None:
+                    prepare_file(self._path, _open_file)
             yield
+
+
+def _open_file(path: Path) -> None:
+    """Make or migrate the tables of a SQLite file."""
+    from mlflow.tracking import MlflowClient
+
+    uri = f"sqlite:///{path}"
+    client = MlflowClient(uri, uri)
+    client.search_registered_models(max_results=1)
+    client.search_experiments(max_results=1)
 
 
 def name_problems(name: str) -> list[str]:

@@ -17,6 +17,8 @@ Python's matcher:
 
 import re
 import warnings
+from functools import lru_cache
+from re import _parser  # type: ignore[attr-defined]
 from typing import TYPE_CHECKING, Final
 
 from assay.errors import UsageError
@@ -36,6 +38,7 @@ _OUTSIDE: Final = {
     "S": rf"[^{_SPACE}]",
     "Z": r"\z",
 }
+_CLASS: Final = re.compile(r"\[\^?\]?")
 _FLAGS: Final = re.compile(r"\(\?[a-zA-Z]*m")
 
 
@@ -48,6 +51,7 @@ def pattern_problem(pattern: str) -> str:
     return ""
 
 
+@lru_cache(maxsize=256)
 def compiled(pattern: str) -> str:
     """Translate a Python pattern to RE2.
 
@@ -64,7 +68,8 @@ def compiled(pattern: str) -> str:
         with warnings.catch_warnings():
             # Nested sets have another meaning in future versions of Python.
             warnings.simplefilter("error")
-            re.compile(pattern)
+            # Not compiled: with (?i) that walks each range of characters, for seconds.
+            _parser.parse(pattern)
     except (re.error, RecursionError, OverflowError, FutureWarning, DeprecationWarning) as error:
         raise UsageError(f"{shown!r} is not a regular expression: {error}") from error
     translated = _translated(pattern)
@@ -106,7 +111,7 @@ def _translated(pattern: str) -> str:
             index += 1
         elif piece == "[":
             # The first "]" of a class is one of its characters.
-            first = re.compile(r"\[\^?\]?").match(pattern, index)
+            first = _CLASS.match(pattern, index)
             piece = first.group() if first else piece
             inside, index = True, index + len(piece)
         elif piece == "$" and not multiline:
