@@ -29,7 +29,7 @@ class _Encoded:
 
     @property
     def fills(self) -> list[Any]:
-        """The constants that stand for missing values."""
+        """The constants by which imputers replace missing values."""
         return [
             step.statistics_[index]
             for step, index in self.before
@@ -47,6 +47,9 @@ def categories(
         features: The columns that it reads, in its order.
         fills: Include the constants by which imputers replace missing values. If a row has such a
             constant as its value, the encoder knows it.
+
+    Returns:
+        By feature, the values in the order of the encoder.
 
     Raises:
         IntegrityError: The steps are inconsistent, so that they cannot be the result of a fit.
