@@ -52,12 +52,12 @@ def make_pipeline(
     groups: dict[str, list[str]] = {"text": [], "flags": [], "gaps": [], "codes": []}
     for name in categorical:
         groups[_group(frame[name], estimator)].append(name)
-    encoder = _encoder(estimator)
+    # Each with an encoder of its own, because a shared object changes the saved bytes.
     steps = {
-        "text": _filled(encoder, _unused(MISSING, frame[groups["text"]])),
-        "flags": _filled(encoder, _NO_FLAG),
-        "gaps": _floats(encoder),
-        "codes": encoder,
+        "text": _filled(_encoder(estimator), _unused(MISSING, frame[groups["text"]])),
+        "flags": _filled(_encoder(estimator), _NO_FLAG),
+        "gaps": _floats(_encoder(estimator)),
+        "codes": _encoder(estimator),
     }
     transformers = [
         ("numeric", _numbers(estimator), list(numeric)),
