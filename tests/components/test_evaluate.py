@@ -1,6 +1,7 @@
 """evaluate: what is measured, what is shown, and what cannot be judged."""
 
 import json
+import tracemalloc
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from sklearn.metrics import accuracy_score, roc_auc_score
+from sklearn.metrics import accuracy_score, log_loss, roc_auc_score
 
 from assay import data as dataset
 from assay import models as model
@@ -18,6 +19,8 @@ from assay.core.step import Checks, Dataset, Model, Out
 from assay.errors import UsageError
 from assay.evidence.format import EvidenceDocument
 from assay.governance.policy import judge, parse_policy
+from assay.models.statistics import predict as prediction
+from assay.models.statistics.predict import MAX_AT_ONCE, predict
 
 DIGEST = "sha256:" + "0" * 64
 Make = Callable[[], "Out[Any]"]
@@ -378,3 +381,97 @@ def test_a_target_whose_squares_no_float_holds_is_measured_without_intervals(
     assert found.values["root_mean_squared_error"]
     assert "root_mean_squared_error" not in found.intervals
     assert "r2" in found.intervals
+
+
+@pytest.mark.slow
+def test_a_thousand_classes_are_measured_in_bounded_memory_and_reports_stay_short(
+    written: Write, fitted: Fit, out: Make
+) -> None:
+    """18,000 rows have 18 million probabilities, which is more than are computed at once."""
+    rng = np.random.default_rng(0)
+    truth = np.repeat(np.arange(1000), 18)
+    centres = rng.normal(size=(1000, 4)) * 3
+    table = {f"x{place}": column for place, column in enumerate(centres[truth].T)}
+    noisy = {name: column + rng.normal(size=len(truth)) for name, column in table.items()}
+    labels = np.array([f"class {number:03d}" for number in range(1000)])[truth]
+    data = written(pa.table({**noisy, "site": rng.choice(["a", "b"], len(truth)), "y": labels}))
+    subject = fitted(
+        data, target="y", estimator="sklearn.naive_bayes.GaussianNB", drop_columns=["site"]
+    )
+    tracemalloc.start()
+    found, _, folder, _ = measure(subject, data, out, slices=["site"])
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    ours, frame = model.load(subject.path), dataset.read(data.path)
+    assert len(frame) * 1000 > MAX_AT_ONCE
+    # All probabilities are 144 MB, and the estimator computes them from arrays of the same size.
+    assert peak < 250e6
+    chances = np.concatenate([ours.predict_proba(frame[:9000]), ours.predict_proba(frame[9000:])])
+    assert found.values["accuracy"] == pytest.approx(accuracy_score(labels, ours.predict(frame)))
+    assert found.values["log_loss"] == pytest.approx(
+        log_loss(labels, chances, labels=list(ours.classes))
+    )
+    assert found.values["classes"] == 1000
+    assert found.intervals["f1_macro"].low < found.intervals["f1_macro"].high
+    assert json.loads((folder / "classification.json").read_text()) == {}
+    for path in (*folder.iterdir(), subject.path / "report.html", subject.path / "summary.md"):
+        assert path.stat().st_size < 200_000, path.name
+    assert "and 900 more, in assay-model.json" in (subject.path / "summary.md").read_text()
+    other = written(pa.table({**{name: [0.0] for name in noisy}, "site": ["a"], "y": ["new"]}))
+    with pytest.raises(UsageError, match=r"'class 019' and 980 more") as refused:
+        measure(subject, other, out)
+    assert len(str(refused.value)) < 1000
+
+
+def test_five_hundred_slices_are_measured_and_the_report_shows_the_worst(
+    written: Write, fitted: Fit, out: Make
+) -> None:
+    rng = np.random.default_rng(1)
+    rows = 20_000
+    x = rng.normal(size=rows)
+    sites, weeks = rng.integers(0, 20, rows).astype(str), rng.integers(0, 25, rows)
+    data = written(
+        pa.table(
+            {
+                "x": x,
+                "site": [f"site {number}" for number in sites],
+                "week": [f"week {number:02d}" for number in weeks],
+                "y": np.where(x + rng.normal(size=rows) > 0, "yes", "no"),
+            }
+        )
+    )
+    subject = fitted(
+        data,
+        target="y",
+        estimator="sklearn.linear_model.LogisticRegression",
+        drop_columns=["site", "week"],
+    )
+    found, _, folder, _ = measure(subject, data, out, slices=["site&week"], min_slice_rows=5)
+    slices = [name for name in found.values if name.startswith("accuracy{")]
+    # The 20 most frequent weeks, and the others together.
+    assert len(slices) == 20 * 21
+    assert all(found.intervals[name].low < found.intervals[name].high for name in slices)
+    assert sum(found.values[f"test_rows{name[8:]}"] or 0 for name in slices) == rows
+    page = (folder / "report.html").read_text()
+    assert len(page) < 900_000
+    values = sum("{" in name for name in found.values)
+    assert "All 5,000 values of slices" in page
+    assert f"and {values - 5000:,} more, in evidence.json" in page
+    shown = json.loads((folder / "classification.json").read_text())
+    assert shown["confusion_matrix"]["labels"] == ["no", "yes"]
+
+
+def test_rows_that_are_predicted_in_blocks_have_the_same_predictions(
+    income: Model, few_rows: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours, frame = model.load(income.path), dataset.read(few_rows.path)
+    whole = predict(ours, frame)
+    monkeypatch.setattr(prediction, "MAX_AT_ONCE", 1000)
+    monkeypatch.setattr(prediction, "BLOCK", 600)
+    blocks = predict(ours, frame)
+    assert whole.chances is not None
+    assert blocks.chances is not None
+    for name in ("truth", "predicted"):
+        assert np.array_equal(getattr(blocks, name), getattr(whole, name))
+    for name in ("actual", "highest", "positive"):
+        assert np.array_equal(getattr(blocks.chances, name), getattr(whole.chances, name))

@@ -94,6 +94,19 @@ def test_cells_of_two_columns_are_compared_exactly(
     assert column.equals(beside).tolist() == [a == b for a, b in zip(found, other, strict=True)]
 
 
+def test_texts_beyond_32_bits_of_offsets_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = ["a", "é", None, "a", "b", "日本"]
+    chunks = pa.chunked_array([pa.array(texts), pa.array(["b", "c"])])
+    monkeypatch.setattr(columns, "_LARGE_TEXTS", 0)
+    large, other = (Column("x", "string", chunks) for _ in range(2))
+    assert large.texts.type == pa.large_string()
+    assert [large.cell(row) for row in range(8)] == [*texts, "b", "c"]
+    monkeypatch.setattr(columns, "_LARGE_TEXTS", 1 << 30)
+    assert other.texts.type == pa.string()
+    assert large.equals(other).all()
+    assert other.equals(large).all()
+
+
 def stored(folder: Path, rows: int, names: list[str]) -> Path:
     rng = random.Random(5)
     made = pa.table({name: [rng.random() for _ in range(rows)] for name in names})

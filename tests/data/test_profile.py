@@ -116,8 +116,8 @@ def test_the_exact_distance_is_within_the_bounds(
 @settings(max_examples=300)
 @given(SIDES, SIDES)
 def test_the_exact_distance_is_that_of_scipy(before: list[float], now: list[float]) -> None:
-    unit = math.ldexp(1, -math.frexp(max(map(abs, before + now)))[1])
-    old, new = np.array(before) * unit, np.array(now) * unit
+    unit = -math.frexp(max(map(abs, before + now)))[1]
+    old, new = (np.ldexp(side, unit) for side in (before, now))
     deviation = float(np.std(old))
     if not deviation > 1e-6:
         return

@@ -20,11 +20,16 @@ from assay.models.statistics.uncertainty import interval, paired, single
 CASES = Path(__file__).parents[1] / "cases"
 
 
-def classes(rows: int, labels: list[str], seed: int) -> Predictions:
+def drawn(rows: int, labels: list[str], seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Labels, and probabilities of each."""
     rng = np.random.default_rng(seed)
     truth = rng.choice(labels, rows)
     probabilities = rng.dirichlet(np.ones(len(labels)), rows).round(2) + 0.001
-    probabilities /= probabilities.sum(axis=1, keepdims=True)
+    return truth, probabilities / probabilities.sum(axis=1, keepdims=True)
+
+
+def classes(rows: int, labels: list[str], seed: int) -> Predictions:
+    truth, probabilities = drawn(rows, labels, seed)
     predicted = np.asarray(labels)[probabilities.argmax(axis=1)]
     task = "binary" if len(labels) == 2 else "multiclass"
     return Predictions(
@@ -60,7 +65,7 @@ def test_binary_metrics_are_those_of_scikit_learn(seed: int) -> None:
         "roc_auc": sk.roc_auc_score(y == "yes", score),
         "average_precision": sk.average_precision_score(y == "yes", score),
         "brier_score": sk.brier_score_loss(y == "yes", score),
-        "log_loss": sk.log_loss(y, data.probabilities, labels=["no", "yes"]),
+        "log_loss": sk.log_loss(y, drawn(len(y), ["no", "yes"], seed)[1], labels=["no", "yes"]),
     }
     for name, value in expected.items():
         assert found[name] == pytest.approx(value, abs=1e-9), name
@@ -76,7 +81,7 @@ def test_multiclass_metrics_are_those_of_scikit_learn(seed: int) -> None:
     assert found["f1_macro"] == pytest.approx(sk.f1_score(y, p, average="macro"))
     assert found["matthews_corrcoef"] == pytest.approx(sk.matthews_corrcoef(y, p))
     assert found["log_loss"] == pytest.approx(
-        sk.log_loss(y, data.probabilities, labels=list("abcd"))
+        sk.log_loss(y, drawn(211, list("abcd"), seed)[1], labels=list("abcd"))
     )
 
 
@@ -209,8 +214,8 @@ def test_numbers_whose_squares_no_float_holds_have_no_interval(size: float, wron
     data = numbers(60, 0)
     truth = data.truth / 20 * size
     errors = wrong * (data.predicted - data.truth) / 20 * size
-    ours = replace(data, truth=truth, predicted=truth + errors)
-    theirs = replace(data, truth=truth, predicted=truth + 2 * errors)
+    ours = replace(data, probabilities=None, truth=truth, predicted=truth + errors)
+    theirs = replace(data, probabilities=None, truth=truth, predicted=truth + 2 * errors)
     for name, value in estimate(metrics(ours), 60).items():
         for bounds in (single(name, ours, value, 200, 0), paired(name, ours, theirs, 200, 0)):
             own = interval(bounds, value, 0.95, (-math.inf, math.inf))
@@ -240,7 +245,7 @@ def test_a_slice_has_the_metrics_and_intervals_of_its_rows_alone(labels: list[st
         data.task,
         data.truth[rows],
         data.predicted[rows],
-        None if data.probabilities is None else data.probabilities[rows],
+        drawn(300, labels, 1)[1][rows],
         data.classes,
         data.positive,
     )
@@ -275,11 +280,13 @@ def test_a_class_that_only_one_of_two_models_knows_does_not_shift_the_others(nam
     known = [label in {"a", "c", "d"} for label in ours.truth]
     ours = ours.take(np.flatnonzero(known))
     theirs = replace(
-        ours, predicted=np.roll(np.where(ours.predicted == "b", "d", ours.predicted), 3)
+        ours,
+        probabilities=None,
+        predicted=np.roll(np.where(ours.predicted == "b", "d", ours.predicted), 3),
     )
     fewer, other_order = (
-        replace(theirs, classes=("a", "c", "d")),
-        replace(theirs, classes=tuple("dcba")),
+        replace(theirs, probabilities=None, classes=("a", "c", "d")),
+        replace(theirs, probabilities=None, classes=tuple("dcba")),
     )
     expected = paired(name, ours, theirs, 500, 0)
     assert expected is not None

@@ -162,6 +162,26 @@ def test_an_approver_removes_a_revocation_by_a_key_that_nobody_knows(
     goes_on(released)
 
 
+@pytest.mark.parametrize("chain", [MODEL, log.REVOCATIONS, "tips"])
+def test_a_pointer_before_the_first_entry_stops_nothing_and_can_be_removed(
+    released: Any, keys: Any, chain: str
+) -> None:
+    """Numbers begin with 1; a pointer with number 0 sorts before all of them."""
+    if chain == "tips":
+        chain = log.tips_chain(released.settings.url, released.settings.branch)
+    name = f"{log_entry.prefix(chain)}000000"
+    released.store.write_pointer(name, NOTHING.encode())
+    goes_on(released)
+    log.live(released.store, released.services.verifier)
+    # Behind it, what stops the log is removed as without it.
+    last = add(released, NOTHING, chain, len(log.names(released.store, chain)) + 1)
+    refused(lambda: log.read(released.services, chain), IntegrityError, "assay release clear")
+    assert sorted(one.pointer for one in log.blocking(released.services)) == [name, last]
+    clear(released, keys)
+    assert log.blocking(released.services) == []
+    assert released.sync().problems == []
+
+
 def test_entries_that_count_are_not_removed(released: Any, keys: Any) -> None:
     """A pointer was exchanged, and what follows it is genuine: that is damage, and no addition."""
     entries = released.chain()

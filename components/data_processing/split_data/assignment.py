@@ -39,6 +39,8 @@ _SCALE: Final = 1 << 64
 _MISSING: Final = b"-"
 _FIRST_VALUES: Final = 1000
 _INT64_END: Final = 2.0**63
+_MOST_PIECES: Final = 100
+"""Maximum number of arrays that are joined at once."""
 _UNITS: Final = 10_000
 """Units of a number with four decimals."""
 _UNITS_END: Final = 10_000 * _UNITS
@@ -147,6 +149,12 @@ def positions(batch: pa.RecordBatch, salt: str) -> Positions:
     pieces = [pa.scalar(b"%d:%s," % (len(salted), salted), pa.binary())]
     for number, column in enumerate(batch.columns):
         pieces += _netstring(column, b"," if number else b"")
+    while len(pieces) > _MOST_PIECES:
+        # Of a wide table, a few columns of all rows at a time are in the processor's cache.
+        pieces = [
+            pc.binary_join_element_wise(*pieces[begin : begin + _MOST_PIECES], b"")
+            for begin in range(0, len(pieces), _MOST_PIECES)
+        ]
     keys = pc.binary_join_element_wise(*pieces, b",", b"")
     _, offsets, content = keys.buffers()
     ends = np.frombuffer(offsets, np.int32, len(keys) + 1, 4 * keys.offset).tolist()

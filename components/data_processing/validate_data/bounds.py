@@ -71,7 +71,7 @@ def is_within(value: Any, kwargs: Mapping[str, Any]) -> bool:
 def _above(values: NDArray[Any], bound: Any, *, strict: bool) -> "Mask":
     """Whether each value is above a bound, or at it unless `strict`; without rounding."""
     if values.dtype.kind == "M":
-        time = instant(bound)
+        time = np.datetime64(instant(bound), "us")
         return np.asarray(values > time if strict else values >= time)
     if values.dtype.kind == "f":
         return _above_float(values, bound, strict=strict)
@@ -94,7 +94,7 @@ def _above_float(values: NDArray[Any], bound: float, *, strict: bool) -> "Mask":
     return np.asarray(values > limit if strict else values >= limit)
 
 
-def instant(value: Any) -> np.datetime64:
+def instant(value: Any) -> dt.datetime:
     """A date or time of a suite; without a zone, as datasets hold them in UTC.
 
     Raises:
@@ -104,9 +104,7 @@ def instant(value: Any) -> np.datetime64:
         if not isinstance(value, str):
             raise TypeError("not a text")  # noqa: TRY301 - reported like the others
         found = dt.datetime.fromisoformat(value)
-        if found.tzinfo is not None:
-            found = found.astimezone(dt.UTC).replace(tzinfo=None)
-        return np.datetime64(found, "us")
+        return found if found.tzinfo is None else found.astimezone(dt.UTC).replace(tzinfo=None)
     except (ValueError, TypeError, OverflowError) as error:
         raise UsageError(
             f"the column holds dates, and {repr(value)[:MAX_SHOWN]} is not one; write it as "
@@ -141,3 +139,23 @@ def members(given: Sequence[Any], stored: str) -> list[Any]:
             "these; write values of the column's type, or drop it"
         )
     return present
+
+
+def as_entry(member: Any, stored: str) -> Any:
+    """A member of a set as an entry of a column's type; None if no entry can be equal to it.
+
+    Args:
+        member: One of `members`.
+        stored: The column's type.
+    """
+    if stored == "int64":
+        whole = not math.isinf(member) and member % 1 == 0
+        return int(member) if whole and _INTEGERS.min <= member <= _INTEGERS.max else None
+    try:
+        if stored == "string":
+            member.encode()  # not so for half of a surrogate pair
+        elif stored == "float64":
+            return float(member) if float(member) == member else None
+    except (UnicodeEncodeError, OverflowError):
+        return None
+    return member

@@ -37,9 +37,9 @@ from assay.data.profile import (
     Profile,
     all_differ,
     categories,
+    counts_between,
     jensen_shannon,
     profiles,
-    ranks,
     wasserstein,
 )
 
@@ -54,6 +54,8 @@ SMALL: Final = 1000
 """Values of a reference up to which a p-value is computed."""
 FEW: Final = 5
 """Different numbers up to which they are compared as categories."""
+_MORE: Final = (32 * LIMIT, None)
+"""Limits with which a column is counted again, until its distance is settled."""
 CELLS_AT_ONCE: Final = 1 << 23
 """Cells of the columns that are read together."""
 
@@ -114,11 +116,14 @@ class Sides:
     before: Profile
     tables: Tables
 
-    def exact(self) -> "Sides":
-        """With every different number counted by itself; reads the column again if necessary."""
-        if self.now.exact and self.before.exact:
-            return self
-        return next(self.tables.profiles([self.name], None))
+    @property
+    def exact(self) -> bool:
+        """Whether every different value of both is counted by itself."""
+        return self.now.exact and self.before.exact
+
+    def read_again(self, limit: int | None) -> "Sides":
+        """Profiles of the same column with another limit."""
+        return next(self.tables.profiles([self.name], limit))
 
 
 def find_drift(
@@ -200,10 +205,10 @@ def _measure(sides: Sides, threshold: float) -> tuple[str, float]:
     small = _values(sides.before) <= SMALL
     if sides.now.numeric and not _few(sides):
         if small:
-            return "K-S p_value", _kolmogorov_smirnov(sides.exact())
+            return "K-S p_value", _kolmogorov_smirnov(sides)
         return "Wasserstein distance (normed)", _wasserstein(sides, threshold)
     left, right = categories(sides.before, sides.now)
-    where = "" if sides.now.exact and sides.before.exact else " of hashed texts"
+    where = "" if sides.exact else " of hashed texts"
     if not small:
         return f"Jensen-Shannon distance{where}", jensen_shannon(left, right)
     if len(left) > 2:  # noqa: PLR2004 - a proportion has two categories
@@ -213,14 +218,15 @@ def _measure(sides: Sides, threshold: float) -> tuple[str, float]:
 
 def _few(sides: Sides) -> bool:
     """Whether both sides together have few different numbers."""
-    exact = sides.now.exact and sides.before.exact
-    return exact and len(categories(sides.before, sides.now)[0]) <= FEW
+    return sides.exact and len(categories(sides.before, sides.now)[0]) <= FEW
 
 
 def _wasserstein(sides: Sides, threshold: float) -> float:
     distance = wasserstein(sides.before, sides.now)
-    if not _is_settled(distance, threshold):
-        sides = sides.exact()
+    for limit in _MORE:
+        if sides.exact or _is_settled(distance, threshold):
+            break
+        sides = sides.read_again(limit)
         distance = wasserstein(sides.before, sides.now)
     return distance.value
 
@@ -234,13 +240,27 @@ def _is_settled(distance: Distance, threshold: float) -> bool:
 
 
 def _kolmogorov_smirnov(sides: Sides) -> float:
-    """The p-value of SciPy's two-sample test, which depends only on the order of the values."""
+    """The p-value of SciPy's two-sample test.
+
+    It is a function of the largest difference of the distribution functions, which depends only on
+    how many values there are between those of the reference.
+    """
+    import numpy as np
     from scipy.stats import ks_2samp
 
+    known, name = sides.before, sides.name
+    samples = [
+        counts_between(profile, folder, name, known)
+        for profile, folder in (
+            (known, sides.tables.reference),
+            (sides.now, sides.tables.current),
+        )
+    ]
     with warnings.catch_warnings():
         # SciPy approximates where its exact method overflows, and says so.
         warnings.simplefilter("ignore", RuntimeWarning)
-        return float(ks_2samp(*ranks(sides.before, sides.now)).pvalue)
+        places = np.arange(len(samples[0]))
+        return float(ks_2samp(*(np.repeat(places, counts) for counts in samples)).pvalue)
 
 
 def _chi_squared(before: Sequence[int], now: Sequence[int]) -> float:

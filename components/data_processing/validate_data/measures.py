@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from assay.components.validate_data.bounds import (
     TIMES,
-    instant,
+    as_entry,
     is_number,
     is_wide,
     is_within,
@@ -28,6 +28,7 @@ from assay.components.validate_data.results import (
     in_memory,
     measured,
 )
+from assay.data.columns import as_numpy
 from assay.errors import UsageError
 
 if TYPE_CHECKING:
@@ -218,15 +219,64 @@ def _present_share(column: "Column") -> float:
     return column.present / column.rows
 
 
-def _distinct(column: "Column") -> set[Any]:
-    if column.type == "string":
-        return set(column.texts.to_pylist())
-    return {in_memory(column, _plain(value)) for value in np.unique(column.entries).tolist()}
-
-
 def _plain(value: Any) -> Any:
     """0 for -0, which is the same value."""
     return value + 0.0 if isinstance(value, float) else value
+
+
+class _Distinct:
+    """The distinct values of a column beside a set.
+
+    Args:
+        column: The column.
+        wanted: The set, of values of its type and None.
+    """
+
+    def __init__(self, column: "Column", wanted: set[Any]) -> None:
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        entries = {member: as_entry(member, column.type) for member in wanted if member is not None}
+        known = [entry for entry in entries.values() if entry is not None]
+        self._column = column
+        if column.type == "string":
+            values = column.texts.take(pc.array_sort_indices(column.texts))
+            self._inside = as_numpy(pc.is_in(values, value_set=pa.array(known, values.type)))
+        else:
+            values = np.unique(column.entries)
+            self._inside = np.isin(values, np.array(known, values.dtype))
+        self._values = values
+        found = set(self._listed(self._inside))
+        self.missing = {
+            member for member in wanted if member is None or entries[member] not in found
+        }
+
+    @property
+    def unexpected(self) -> int:
+        """How many values are not in the set."""
+        return int(np.count_nonzero(~self._inside))
+
+    def first_unexpected(self) -> list[Any]:
+        """The first of them in order, as Great Expectations sees them."""
+        return self._examples(np.flatnonzero(~self._inside))
+
+    def first(self) -> list[Any]:
+        """The first values in order."""
+        return self._examples(np.arange(len(self._inside)))
+
+    def _examples(self, places: NDArray[Any]) -> list[Any]:
+        listed = self._listed(places[:MAX_EXAMPLES])
+        return [in_memory(self._column, _plain(value)) for value in listed]
+
+    def _listed(self, places: NDArray[Any]) -> list[Any]:
+        import pyarrow as pa
+
+        if self._column.type == "string":
+            where = np.flatnonzero(places) if places.dtype == np.bool_ else places
+            listed: list[Any] = self._values.take(pa.array(where)).to_pylist()
+        else:
+            listed = self._values[places].tolist()
+        return listed
 
 
 def _exact_set(column: "Column", given: Sequence[Any]) -> list[Any] | None:
@@ -236,10 +286,8 @@ def _exact_set(column: "Column", given: Sequence[Any]) -> list[Any] | None:
         UsageError: A member is of another type, or there is none.
     """
     wanted = members(given, column.type)
-    if column.type in TIMES:
-        return [instant(value).item() for value in given if value is not None]
     wide = column.type == "int64" and (column.is_wide or any(map(is_wide, wanted)))
-    return wanted if wide else None
+    return wanted if wide or column.type in TIMES else None
 
 
 def _sets(*, unexpected: bool, missing: bool) -> Callable[["Column", Kwargs], Result]:
@@ -247,24 +295,22 @@ def _sets(*, unexpected: bool, missing: bool) -> Callable[["Column", Kwargs], Re
 
     def rule(column: "Column", kwargs: Kwargs) -> Result:
         exact = _exact_set(column, kwargs["value_set"])
-        found = _distinct(column)
-        wanted = set(kwargs["value_set"] if exact is None else exact)
-        sides = {}
-        if unexpected:
-            sides["unexpected"] = found - wanted
-        if missing:
-            sides["missing"] = wanted - found
-        if not found and not missing:
+        found = _Distinct(column, set(kwargs["value_set"] if exact is None else exact))
+        if not column.present and not missing:
             # Great Expectations says that no value is outside of the set.
             raise UsageError("there was no value to look at")
-        success = bool(found) and not any(sides.values())
+        beyond = found.unexpected if unexpected else 0
+        success = not beyond and not (missing and found.missing) and column.present > 0
         if exact is not None:
-            return measured(success, sorted(found)[:MAX_EXAMPLES])
+            return measured(success, found.first())
         result: dict[str, Any] = {"observed_value": None}
-        for side, values in sides.items():
-            result[f"{side}_count"] = len(values)
-            listed = sorted(value for value in values if value is not None)
-            result[f"partial_{side}_list"] = listed[:MAX_EXAMPLES]
+        if unexpected:
+            result["unexpected_count"] = beyond
+            result["partial_unexpected_list"] = found.first_unexpected()
+        if missing:
+            result["missing_count"] = len(found.missing)
+            listed = sorted(member for member in found.missing if member is not None)
+            result["partial_missing_list"] = listed[:MAX_EXAMPLES]
         return {"success": success, "result": result}
 
     return rule

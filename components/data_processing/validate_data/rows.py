@@ -150,7 +150,7 @@ def _member(value: Any, column: "Column") -> Any:
     if value is None:
         return None
     (found,) = members([value], column.type)
-    return found.item() if column.type in TIMES else found
+    return found
 
 
 def _keys(columns: Columns, rows: "Places") -> NDArray[np.int64]:

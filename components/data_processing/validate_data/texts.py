@@ -80,14 +80,6 @@ def _none(_: Kwargs, found: NDArray[np.bool_]) -> "Mask":
     return np.asarray(~np.any(found, axis=0))
 
 
-def _judged(
-    column: "Column", texts: "pa.Array", indices: NDArray[Any], right: Callable[[str], bool]
-) -> "Mask":
-    found = np.array([right(text) for text in texts.to_pylist()], dtype=np.bool_)
-    mask: Mask = found[indices] if len(found) else np.zeros(column.present, dtype=np.bool_)
-    return mask
-
-
 def _has_form(column: "Column", kwargs: Kwargs) -> Result:
     form = kwargs["strftime_format"]
 
@@ -98,7 +90,11 @@ def _has_form(column: "Column", kwargs: Kwargs) -> Result:
             return False
         return True
 
-    return each(column, _judged(column, *_texts(column), right), kwargs, exact=True)
+    if column.type == "string":
+        return each(column, column.of_texts(right)[column.entries], kwargs, exact=True)
+    texts, indices = _texts(column)
+    found = np.array([right(text) for text in texts.to_pylist()], dtype=np.bool_)
+    return each(column, found[indices], kwargs, exact=True)
 
 
 def _fits_schema(column: "Column", kwargs: Kwargs) -> Result:
@@ -120,7 +116,8 @@ def _json(column: "Column", right: Callable[[str], bool]) -> "Mask":
     """Only texts are JSON."""
     if column.type != "string":
         return np.zeros(column.present, dtype=np.bool_)
-    return _judged(column, column.texts, column.entries, right)
+    found: Mask = column.of_texts(right)[column.entries]
+    return found
 
 
 RULES: Final[Mapping[str, Callable[["Column", Kwargs], Result | None]]] = {

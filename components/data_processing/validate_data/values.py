@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from assay.components.validate_data.bounds import TIMES, is_number, is_wide, members, within
+from assay.components.validate_data.bounds import (
+    TIMES,
+    as_entry,
+    is_number,
+    is_wide,
+    members,
+    within,
+)
 from assay.components.validate_data.measures import in_pandas
 from assay.components.validate_data.results import (
     MAX_EXAMPLES,
@@ -82,17 +89,13 @@ def _are_members(column: "Column", given: Sequence[Any]) -> "Mask | None":
     """
     wanted = members(given, column.type)
     if column.type == "string":
-        known = set(wanted)
-        right = np.array([text in known for text in column.texts.to_pylist()], dtype=np.bool_)
-        found: Mask = right[column.entries]
-        return found
-    if column.type == "int64":
-        limits = np.iinfo(np.int64)
-        whole = {int(value) for value in wanted if value % 1 == 0}
-        wanted = [value for value in whole if limits.min <= value <= limits.max]
-    elif column.type == "float64" and any(map(is_wide, wanted)):
+        right: Mask = column.of_texts(set(wanted).__contains__)[column.entries]
+        return right
+    if column.type == "float64" and any(map(is_wide, wanted)):
         return None
-    return np.isin(column.entries, np.array(wanted, column.entries.dtype))
+    entries = [as_entry(member, column.type) for member in wanted]
+    known = [entry for entry in entries if entry is not None]
+    return np.isin(column.entries, np.array(known, column.entries.dtype))
 
 
 def _unique(column: "Column", kwargs: Kwargs) -> Result:

@@ -25,10 +25,14 @@ CURVE_POINTS: Final = 100
 HEADERS: Final = ("metric", "value and interval")
 MAX_BARS: Final = 30
 """Slices in the chart: the worst ones."""
+MAX_SLICE_VALUES: Final = 5_000
+"""Values of slices in the table: 0.7 MB."""
 MAX_NUMBERED: Final = 5
 """Classes of a confusion matrix whose cells have room for a number."""
 MAX_CLASSES: Final = 15
 """Classes whose names have room at a confusion matrix."""
+MAX_MATRIX: Final = 100
+"""Classes of a confusion matrix that `classification.json` has: nothing draws a larger one."""
 MAX_CONFUSIONS: Final = 10
 MAX_LABEL: Final = 12
 """Characters of a class's name in a figure."""
@@ -53,8 +57,10 @@ def write(quality: "Quality", target: str, folder: Path) -> None:
         sections.append(Section("Plots", figures(*drawn) + _confusions(quality.predictions)))
     if quality.slices:
         sliced = _rows(evidence, labelled=True)
-        bars = _slice_bars(quality)
-        sections.append(Section("Slices", bars + long_table(HEADERS, sliced, "values of slices")))
+        shown = long_table(HEADERS, sliced[:MAX_SLICE_VALUES], "values of slices")
+        if rest := len(sliced[MAX_SLICE_VALUES:]):
+            shown += paragraph(f"and {rest:,} more, in evidence.json", soft=True)
+        sections.append(Section("Slices", _slice_bars(quality) + shown))
     sections.append(Section("Behaviour", _behaviour(quality)))
     sections.append(Section("All metrics", table(HEADERS, overall)))
     (folder / "report.html").write_text(
@@ -151,7 +157,9 @@ def _figures(predictions: "Predictions") -> list[Markup]:
 
 def _classification(predictions: "Predictions") -> dict[str, Any]:
     labels, matrix = _confusion(predictions)
-    curves: dict[str, Any] = {"confusion_matrix": {"labels": labels, "matrix": matrix.tolist()}}
+    curves: dict[str, Any] = {}
+    if len(labels) <= MAX_MATRIX:
+        curves["confusion_matrix"] = {"labels": labels, "matrix": matrix.tolist()}
     if predictions.positive_score is not None:
         fpr, tpr, thresholds = _roc(predictions)
         curves["roc"] = {
@@ -198,14 +206,13 @@ def _confusions(predictions: "Predictions") -> Markup:
     if predictions.task == "regression" or len(predictions.classes) <= MAX_NUMBERED:
         return Markup()
     labels, matrix = _confusion(predictions)
-    wrong = [
-        (int(matrix[i, j]), labels[i], labels[j])
-        for i in range(len(labels))
-        for j in range(len(labels))
-        if i != j and matrix[i, j]
+    np.fill_diagonal(matrix, 0)
+    worst = np.argsort(-matrix, axis=None, kind="stable")[:MAX_CONFUSIONS]
+    rows = [
+        (labels[i], labels[j], f"{matrix[i, j]:,}")
+        for i, j in zip(*np.unravel_index(worst, matrix.shape), strict=True)
+        if matrix[i, j]
     ]
-    worst = sorted(wrong, key=lambda one: -one[0])[:MAX_CONFUSIONS]
-    rows = [(actual, predicted, f"{count:,}") for count, actual, predicted in worst]
     return paragraph("Most frequent mistakes:") + table(
         ("actual", "predicted", "rows"), rows, align="llr"
     )

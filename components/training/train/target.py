@@ -14,7 +14,7 @@ from assay.text import quoted
 if TYPE_CHECKING:
     import pandas as pd
 
-MAX_CLASSES: Final = 100
+MAX_CLASSES: Final = 1_000
 MAX_AUTO_CLASSES: Final = 20
 """With "auto", whole numbers with more values than this are numbers to predict, not classes."""
 MIN_CLASS_ROWS: Final = 2

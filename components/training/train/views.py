@@ -25,6 +25,7 @@ from assay.reports.page import (
 )
 
 MAX_FEATURES_SHOWN: Final = 300
+MAX_CLASSES_SHOWN: Final = 100
 FEATURES: Final = ("column", "type", "taken as")
 _DASH: Final = "\u2013"
 
@@ -69,13 +70,16 @@ def write_views(
 
 
 def _facts(info: ModelInfo) -> list[tuple[str, Any]]:
-    pairs = zip(info.classes, info.class_rows, strict=True)
+    pairs = list(zip(info.classes, info.class_rows, strict=True))
+    classes = [f"{label} ({rows:,})" for label, rows in pairs[:MAX_CLASSES_SHOWN]]
+    if rest := len(pairs) - len(classes):
+        classes.append(f"and {rest:,} more, in assay-model.json")
     facts = [
         ("estimator", info.estimator),
         ("task", info.task),
         ("target", info.target),
         ("training rows", f"{info.rows:,}"),
-        ("classes", ", ".join(f"{label} ({rows:,})" for label, rows in pairs)),
+        ("classes", ", ".join(classes)),
         ("positive class", "" if info.positive is None else str(info.positive)),
         ("numeric features", len(info.numeric)),
         ("categorical features", len(info.categorical)),

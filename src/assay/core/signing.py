@@ -23,7 +23,7 @@ import os
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date
+from datetime import UTC, date, datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final
@@ -85,14 +85,29 @@ class Key:
         """Whether it has one of these roles."""
         return not self.roles.isdisjoint(roles)
 
+    @property
+    def out_of_use(self) -> bool:
+        """Whether it signs nothing more: its last day is over, or it was stolen."""
+        return not self.was_in_use(datetime.now(UTC).isoformat()) or self.stolen is not None
+
+    def was_in_use(self, at: str) -> bool:
+        """Whether a time, RFC 3339 in UTC, is within the last day, and before the theft."""
+        day = at[:10]
+        return (
+            bool(_MOMENT.match(at))
+            and (self.retired is None or day <= self.retired.isoformat())
+            and (self.stolen is None or day < self.stolen.isoformat())
+        )
+
     def require_in_use(self, at: str, what: str, *, proven: bool = False) -> None:
         """Refuse a signature that was made after the key was retired, or may be forged.
 
         Args:
             at: Time of the signature according to the signed statement, RFC 3339 in UTC.
             what: Name of the statement, for the error.
-            proven: Whether another key has signed that the statement existed at that time. Only
-                then a signature of a stolen key is valid, because the thief can sign any time.
+            proven: Whether another key has signed, before the theft, that the statement existed.
+                Only then a signature of a stolen key is valid, because the thief can sign any
+                time.
 
         Raises:
             AttestationError: The signature was made later, or its time is not proven.

@@ -1,6 +1,6 @@
 """Read a dataset column by column, so that memory does not grow with the number of columns."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -20,6 +20,12 @@ GROUP_CELLS: Final = 4_000_000
 one column as for many."""
 _BATCH_ROWS: Final = 1 << 17
 """A column is in memory as a whole, so that its batches need not be small."""
+
+_LARGE_TEXTS: Final = 1 << 30
+"""Distinct texts of more bytes get offsets of 64 bits; with 32 bits they end at twice that."""
+
+_PIECE: Final = 100_000
+"""Texts that are Python's at a time, which need more memory than Arrow's."""
 
 Mask = NDArray[np.bool_]
 Places = NDArray[np.int64]
@@ -89,6 +95,14 @@ class Column:
         """The distinct texts of a column of texts, in no particular order."""
         return self._encoded[1]
 
+    def of_texts(self, right: Callable[[str], bool]) -> Mask:
+        """What a function says of each of `texts`, which it sees once."""
+        pieces = (
+            self.texts.slice(start, _PIECE).to_pylist()
+            for start in range(0, len(self.texts), _PIECE)
+        )
+        return np.array([right(text) for piece in pieces for text in piece], dtype=np.bool_)
+
     @cached_property
     def _encoded(self) -> "tuple[NDArray[np.int32], pa.Array]":
         import pyarrow as pa
@@ -98,6 +112,8 @@ class Column:
             cells = cells.dictionary_encode()
         if not len(cells):
             return np.zeros(0, np.int32), pa.array([], pa.string())
+        if sum(chunk.dictionary.nbytes for chunk in cells.chunks) > _LARGE_TEXTS:
+            cells = cells.cast(pa.dictionary(pa.int32(), pa.large_string()))
         encoded = cells.unify_dictionaries().combine_chunks()
         indices: NDArray[np.int32] = np.from_dlpack(encoded.indices)  # type: ignore[assignment]
         return indices, encoded.dictionary
@@ -189,7 +205,9 @@ class Column:
 
         one, two = self.filled, other.filled
         if self.type == "string" and self.present and other.present:
-            place = pc.index_in(other.texts, value_set=self.texts).fill_null(-1)
+            place = pc.index_in(other.texts.cast(self.texts.type), value_set=self.texts).fill_null(
+                -1
+            )
             two = as_numpy(place)[two]
         equal: Mask = one == two
         gaps, others = (

@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import IO, Final, cast
 
 BLOCK_BYTES: Final = 4 << 20
-"""Block size for reading a CSV; the maximum size of a row."""
+"""Minimum block size for reading a CSV; see `CsvFile.block_bytes`."""
+COLUMN_BYTES: Final = 8 << 10
+"""Minimum block size for each column."""
 GZIP_MAGIC: Final = b"\x1f\x8b"
 READ_ERRORS: Final = (OSError, EOFError, zlib.error)
 

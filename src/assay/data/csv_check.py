@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, Final, Protocol
 
-from assay.data import csv_bytes
 from assay.data.csv_bytes import READ_ERRORS, open_bytes, sentinel
 from assay.data.quotes import Quotes
 
@@ -27,6 +26,8 @@ class Csv(Protocol):
     def header(self) -> Any: ...  # noqa: D102
     @property
     def options(self) -> Any: ...  # noqa: D102
+    @property
+    def block_bytes(self) -> int: ...  # noqa: D102
 
 
 MAX_SHOWN: Final = 10
@@ -85,7 +86,7 @@ def problems(file: Csv) -> list[str]:
 
 def _scan(file: Csv, stream: IO[bytes], errors: _Errors) -> None:
     delimiter = file.header.delimiter
-    before = csv.field_size_limit(csv_bytes.BLOCK_BYTES)
+    before = csv.field_size_limit(file.block_bytes)
     try:
         with io.TextIOWrapper(
             stream, file.options.encoding, errors="surrogateescape", newline=""
@@ -112,7 +113,7 @@ def _check_rows(file: Csv, reader: Any, errors: _Errors) -> None:
             if end in row[-1]:
                 errors.unclosed = first
                 return
-            if _is_too_long(row):
+            if _is_too_long(row, file.block_bytes):
                 errors.too_long = first
                 return
             if header:
@@ -126,11 +127,11 @@ def _check_rows(file: Csv, reader: Any, errors: _Errors) -> None:
         errors.too_long = begin
 
 
-def _is_too_long(row: list[str]) -> bool:
+def _is_too_long(row: list[str], most: int) -> bool:
     # A character has at most four bytes in UTF-8.
-    if 4 * sum(map(len, row)) <= csv_bytes.BLOCK_BYTES:
+    if 4 * sum(map(len, row)) <= most:
         return False
-    return sum(len(cell.encode(errors="surrogateescape")) for cell in row) > csv_bytes.BLOCK_BYTES
+    return sum(len(cell.encode(errors="surrogateescape")) for cell in row) > most
 
 
 def _lines(file: Csv, text: io.TextIOWrapper, errors: _Errors, end: str) -> Iterator[str]:
@@ -138,7 +139,7 @@ def _lines(file: Csv, text: io.TextIOWrapper, errors: _Errors, end: str) -> Iter
     number = 0
     skips = file.header.declared
     quotes = Quotes(file.header.delimiter)
-    while line := text.readline(csv_bytes.BLOCK_BYTES):
+    while line := text.readline(file.block_bytes):
         number += 1
         if number == 1:
             line = line.removeprefix("\ufeff")
@@ -149,7 +150,7 @@ def _lines(file: Csv, text: io.TextIOWrapper, errors: _Errors, end: str) -> Iter
         if quotes.stray and not errors.stray:
             errors.stray = number
             errors.escaped = re.search(r'\\"', line) is not None
-        if len(line) == csv_bytes.BLOCK_BYTES and line[-1] not in "\r\n":
+        if len(line) == file.block_bytes and line[-1] not in "\r\n":
             errors.too_long = number
             return
         if not line.isascii() and not _is_text(line):
@@ -206,7 +207,7 @@ def _row_messages(file: Csv, errors: _Errors) -> list[str]:
         )
     if errors.too_long:
         messages.append(
-            f"row {errors.too_long} is longer than {csv_bytes.BLOCK_BYTES:,} bytes; is a quote in "
+            f"row {errors.too_long} is longer than {file.block_bytes:,} bytes; is a quote in "
             "it never closed, or is this not a CSV file?"
         )
     return messages

@@ -124,6 +124,14 @@ class CsvFile:
     doubt: str = ""
     """Why it may not be a table; see `doubts`."""
 
+    @property
+    def block_bytes(self) -> int:
+        """Block size for reading the file; the maximum size of a row.
+
+        A block of a wide table must have many rows, because each column of each block has a cost.
+        """
+        return max(csv_bytes.BLOCK_BYTES, csv_bytes.COLUMN_BYTES * len(self.header.names))
+
     def infer(self) -> tuple[list[str], list[Finding]]:
         """The type of each column over the whole file, and the findings about them.
 
@@ -306,7 +314,7 @@ class CsvFile:
         reader = pa_csv.open_csv(
             pa.PythonFile(source, "r"),
             read_options=pa_csv.ReadOptions(
-                block_size=csv_bytes.BLOCK_BYTES, column_names=numbers, use_threads=True
+                block_size=self.block_bytes, column_names=numbers, use_threads=True
             ),
             parse_options=pa_csv.ParseOptions(
                 delimiter=self.header.delimiter, newlines_in_values=True
@@ -380,7 +388,7 @@ def open_csv(path: Path, options: Options) -> CsvFile:
     packed = path.stat().st_size
     try:
         with open_bytes(path) as stream:
-            # The maximum size of a row, because the header of a wide table is long.
+            # The header of a wide table is long.
             sample = stream.read(csv_bytes.BLOCK_BYTES)
         if what := not_a_table(sample[:HEAD_BYTES], options.encoding):
             raise DataError(f"{path.name} {what}")

@@ -7,7 +7,9 @@ neither int64 nor float64 represents (an identifier that rounding would change).
 Unexpected results are reported as findings; see `near_types`.
 """
 
+import re
 from collections import Counter
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Final
 
 from assay.core.findings import Finding, named
@@ -195,10 +197,11 @@ class Inference:
     def _narrow(self, column: "pa.Array") -> None:
         if self._kind is None:
             # Failing conversions are slow, and the first values exclude most types.
-            first = column.drop_null().slice(0, FIRST_VALUES)
+            first = column.drop_null().slice(0, FIRST_VALUES).to_pylist()
             patterns = {**_PATTERNS, "float64": self._float64}
-            likely = [kind for kind, pattern in patterns.items() if _match(first, pattern)]
+            likely = (kind for kind, pattern in patterns.items() if _all_match(first, pattern))
             self._kind = next((kind for kind in likely if self._has(column, kind)), "string")
+            return
         while self._kind != "string" and not self._has(column, self._kind):
             wider = _WIDER.get(self._kind, "string")
             self._kind = "string" if wider == "float64" and self._exact.beyond else wider
@@ -278,8 +281,15 @@ def _truths() -> "pa.Array":
 def _match(column: "pa.Array", pattern: str) -> bool:
     import pyarrow.compute as pc
 
+    # The first value often decides, and Arrow compiles the pattern anew for each column.
+    if not _all_match(filter(None, column.slice(0, 1).to_pylist()), pattern):
+        return False
     fits = pc.match_substring_regex(column, f"^(?:{pattern})$")
     return bool(pc.all(fits, min_count=0).as_py())
+
+
+def _all_match(texts: Iterable[str], pattern: str) -> bool:
+    return all(map(re.compile(pattern).fullmatch, texts))
 
 
 def _are_plain(column: "pa.Array") -> bool:

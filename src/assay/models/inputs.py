@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from assay.models.info import ModelInfo
 
 MAX_LISTED: Final = 20
-"""Maximum number of columns in a message."""
+"""Maximum number of columns or labels in a message."""
 ROWS_PER_CATEGORY: Final = 5
 """A column with fewer training rows per distinct value, on average, is not a closed set: new rows
 are expected to have other values."""
@@ -185,7 +185,9 @@ def check_labels(
         return
     unknown = _unknown_labels(info, present, new=new)
     if unknown:
-        known = ", ".join(repr(str(label)) for label in info.classes)
+        known = ", ".join(repr(str(label)) for label in info.classes[:MAX_LISTED])
+        if len(info.classes) > MAX_LISTED:
+            known += f" and {len(info.classes) - MAX_LISTED:,} more"
         if set(unknown) & set(map(str, info.classes)):
             # Labels of different types may look the same in the message.
             known += ", of another type (numbers, text and booleans are not the same)"

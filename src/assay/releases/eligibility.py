@@ -210,9 +210,14 @@ def refuse_revoked(services: Services, model: str) -> None:
     """
     revoked = log.revocation(services, model)
     if revoked is not None:
+        doubt = (
+            "; the key that revoked it is out of use, and nothing proves that it was in use then: "
+            f"if it is not genuine, another approver sets it aside: assay release clear "
+            f"--revocation {model} --why TEXT"
+        )
         raise RunBlocked(
             f"{model} was revoked by {revoked.by} at {revoked.at}: "
-            f"{revoked.why}; release another model"
+            f"{revoked.why}; release another model{doubt * revoked.unproven}"
         )
 
 

@@ -14,14 +14,14 @@ NumPy.
 
 from assay.data.profile.distance import (
     Distance,
+    between,
     categories,
     jensen_shannon,
     middles,
-    ranks,
     wasserstein,
 )
 from assay.data.profile.profile import LIMIT, Profile, Profiler, merge, of_array
-from assay.data.profile.reading import all_differ, profiles
+from assay.data.profile.reading import all_differ, counts_between, profiles
 
 __all__ = [
     "LIMIT",
@@ -29,12 +29,13 @@ __all__ = [
     "Profile",
     "Profiler",
     "all_differ",
+    "between",
     "categories",
+    "counts_between",
     "jensen_shannon",
     "merge",
     "middles",
     "of_array",
     "profiles",
-    "ranks",
     "wasserstein",
 ]

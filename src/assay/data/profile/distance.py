@@ -126,21 +126,21 @@ def middles(before: Profile, now: Profile) -> "tuple[Floats, Integers, Integers]
     return low / 2 + high / 2, left, right
 
 
-def ranks(before: Profile, now: Profile) -> "tuple[Integers, Integers]":
-    """The values of both sides as their ranks among the different values of both.
+def between(before: Profile, keys: Integers) -> "Integers":
+    """Where keys are among those of a profile.
 
     Args:
-        before: A profile of numbers that is exact.
-        now: The same of the other side.
+        before: A profile of numbers that is exact, with k different numbers.
+        keys: Keys of level 0.
 
     Returns:
-        The rank, from 0, of each value before and now, ascending.
+        The class of each key, from 0 to 2k: odd for the numbers of the profile, ascending, and even
+        for the gaps below, between and above them.
     """
     import numpy as np
 
-    cells, left, right = aligned(_cells(before), _cells(now))
-    numbers = np.arange(len(cells.keys))
-    return np.repeat(numbers, left), np.repeat(numbers, right)
+    known = _cells(before).keys
+    return np.searchsorted(known, keys, "left") + np.searchsorted(known, keys, "right")
 
 
 def _last_keys(cells: Cells) -> Integers:

@@ -3,9 +3,9 @@
 import hashlib
 import sys
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-from assay.data.profile.cells import Integers
+from assay.data.profile.cells import Cells, Integers, Keys
 
 if TYPE_CHECKING:
     import numpy as np
@@ -17,51 +17,59 @@ _PREFIX: Final = 60
 _HASH_BYTES: Final = 8
 _MAGNITUDE: Final = 0x7FFF_FFFF_FFFF_FFFF
 _HALF: Final = 32
-_HALF_MAGNITUDE: Final = 0x7FFF_FFFF
 _UPPER: Final = 1 if sys.byteorder == "little" else 0
 """Which of the two halves of a number contains its sign."""
 
 
-def of_floats(values: "NDArray[np.float64]", level: int = 0) -> "NDArray[np.signedinteger[Any]]":
-    """Keys in the order of the floats, from their bits in IEEE 754.
-
-    The bits of positive numbers have the order of the numbers, those of negative ones the reverse
-    order, so all of these but the sign are inverted. -0.0 and 0.0 have the same key, 0.
+def bits(values: "NDArray[np.float64]", level: int = 0) -> Keys:
+    """The bits of floats in IEEE 754, as signed integers: a sign, and the magnitude.
 
     Args:
-        values: Finite numbers.
-        level: Number of low bits of the keys that are left out.
+        values: Numbers; -0.0 counts as 0.0.
+        level: Number of low bits that are left out.
 
     Returns:
-        The keys, shifted right by `level` bits.
+        The bits, shifted right by `level`.
     """
     import numpy as np
 
-    # The only number that changes is -0.0.
-    bits = (values + 0.0).view(np.int64)
+    if not values.all():
+        # The only number that changes is -0.0.
+        values = values + 0.0
     if level < _HALF:
-        bits ^= (bits >> 63) & _MAGNITUDE
-        bits >>= level
-        return bits
+        return values.view(np.int64) >> level
     # Half of the bits are enough, which takes half of the time.
-    upper = bits.view(np.int32)[_UPPER::2].copy()
-    sign = upper >> 31
-    sign &= _HALF_MAGNITUDE
-    upper ^= sign
-    upper >>= level - _HALF
-    return upper
+    return values.view(np.int32)[_UPPER::2] >> (level - _HALF)
+
+
+def of_floats(values: "NDArray[np.float64]") -> Integers:
+    """Keys in the order of the floats.
+
+    The bits of positive numbers have the order of the numbers, those of negative ones the reverse
+    order. So all bits of negative numbers but the sign are inverted.
+    """
+    keys = bits(values)
+    return keys ^ ((keys >> 63) & _MAGNITUDE)
+
+
+def of_bits(cells: Cells) -> Cells:
+    """The cells of `of_floats` from those of `bits`: negative numbers are in the reverse order."""
+    import numpy as np
+
+    negative = int(np.count_nonzero(cells.keys < 0))
+    inverted = cells.keys[:negative] ^ (_MAGNITUDE >> cells.level)
+    return Cells(
+        cells.level,
+        np.concatenate([inverted[::-1], cells.keys[negative:]]),
+        np.concatenate([cells.counts[:negative][::-1], cells.counts[negative:]]),
+    )
 
 
 def to_floats(keys: Integers) -> "NDArray[np.float64]":
-    """The floats of keys of level 0; the inverse of `of_floats`."""
+    """The floats of keys; the inverse of `of_floats`."""
     import numpy as np
 
     return (keys ^ ((keys >> 63) & _MAGNITUDE)).view(np.float64)
-
-
-def of_integers(values: Integers, level: int = 0) -> "NDArray[np.signedinteger[Any]]":
-    """A whole number is its own key; as for `of_floats`."""
-    return values >> level
 
 
 def short(text: str) -> str:

@@ -4,15 +4,17 @@ Profiles of parts are merged into that of the whole: `merge` of parts equals the
 their rows, byte for byte, in any order. See `cells.py` for why.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final
 
 from assay.data.profile import keys
-from assay.data.profile.cells import Cells, Integers
+from assay.data.profile.cells import Cells, Integers, Keys
+from assay.data.profile.keys import bits, of_bits, of_floats
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    from numpy.typing import NDArray
 
 LIMIT: Final = 1 << 15
 """Cells of numbers, and different texts, that a profile has at most.
@@ -20,8 +22,10 @@ LIMIT: Final = 1 << 15
 Half as many cells need half the memory, and their distances have twice the error."""
 NUMBERS: Final = ("int64", "float64")
 CATEGORIES: Final = ("bool", "string")
-_PENDING: Final = 4
-"""Profiles of pieces that are merged at once."""
+_PENDING: Final = 8
+"""Profiles of categories that are merged at once."""
+_WAITING: Final = 1 << 21
+"""Bytes of keys that are counted at once: fewer are merged too often, more fit into no cache."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,9 +108,9 @@ def of_array(kind: str, array: "pa.Array", limit: int | None = LIMIT) -> Profile
     Returns:
         The profile of these values.
     """
-    if kind in NUMBERS:
-        return _of_numbers(kind, array, limit, 0)
-    return _of_categories(kind, array, limit)
+    profiler = Profiler(kind, limit)
+    profiler.add(array)
+    return profiler.profile()
 
 
 def merge(parts: Sequence[Profile], limit: int | None = LIMIT) -> Profile:
@@ -120,6 +124,7 @@ def merge(parts: Sequence[Profile], limit: int | None = LIMIT) -> Profile:
     kind = parts[0].type
     if kind in NUMBERS:
         lows = [part.low for part in parts if part.low is not None]
+        cells = [part.cells for part in parts if part.cells is not None]
         highs = [part.high for part in parts if part.high is not None]
         return Profile(
             kind,
@@ -129,7 +134,7 @@ def merge(parts: Sequence[Profile], limit: int | None = LIMIT) -> Profile:
             sum(part.infinities for part in parts),
             min(lows, default=None),
             max(highs, default=None),
-            Cells.merged([part.cells for part in parts if part.cells is not None], limit),
+            Cells.merged(cells, limit) if cells else None,
         )
     counts: dict[str, int] = {}
     for part in parts:
@@ -150,41 +155,87 @@ class Profiler:
     def __init__(self, kind: str, limit: int | None = LIMIT) -> None:
         self._kind, self._limit = kind, limit
         self._parts: list[Profile] = []
+        """Profiles of the pieces; those of numbers have no cells."""
+        self._keys: list[Keys] = []
+        """Numbers that are not yet in `_cells`."""
+        self._waiting = 0
+        self._cells: list[Cells] = []
+        self._level = 0
 
     def add(self, array: "pa.Array") -> None:
         """Add values, as for `of_array`."""
         if self._kind in NUMBERS:
             # Cells of a lower level than those so far would only be merged.
-            level = max((p.cells.level for p in self._parts if p.cells is not None), default=0)
-            self._parts.append(_of_numbers(self._kind, array, self._limit, level))
-        else:
-            self._parts.append(_of_categories(self._kind, array, self._limit))
-        if self._limit is not None and len(self._parts) == _PENDING:
+            part, keys = _of_numbers(self._kind, array, self._level)
+            self._parts.append(part)
+            self._keys.append(keys)
+            self._waiting += keys.nbytes
+            # The first piece gives a level, so that less is kept of the others.
+            if not self._cells or self._waiting >= _WAITING:
+                self._count()
+            return
+        self._parts.append(_of_categories(self._kind, array, self._limit))
+        if len(self._parts) == _PENDING:
             self._parts = [merge(self._parts, self._limit)]
 
     def profile(self) -> Profile:
         """The profile of all values that were added; at least one call of `add`."""
-        return merge(self._parts, self._limit)
+        if self._kind not in NUMBERS:
+            return merge(self._parts, self._limit)
+        if self._keys:
+            self._count()
+        cells = Cells.merged(self._cells, self._limit)
+        return replace(merge(self._parts, self._limit), cells=cells)
+
+    def _count(self) -> None:
+        import numpy as np
+
+        keys = self._keys[0] if len(self._keys) == 1 else np.concatenate(self._keys)
+        self._keys, self._waiting = [], 0
+        cells = Cells.of(keys, self._level, self._limit)
+        self._cells.append(of_bits(cells) if self._kind == "float64" else cells)
+        if self._limit is not None:
+            self._cells = [Cells.merged(self._cells, self._limit)]
+            self._level = self._cells[0].level
 
 
-def _of_numbers(kind: str, array: "pa.Array", limit: int | None, level: int) -> Profile:
-    """Profile numbers, in cells of at least a level."""
+def _of_numbers(kind: str, array: "pa.Array", level: int) -> tuple[Profile, Keys]:
+    """The profile of numbers without its cells, and their bits, shifted by `level`."""
     import numpy as np
 
-    # `to_numpy` would import pandas.
-    values = np.from_dlpack(array.drop_null())
+    values = _present(array)
     below = above = 0
     if kind == "float64" and not np.isfinite([values.min(initial=0), values.max(initial=0)]).all():
         below = int(np.count_nonzero(values == -np.inf))
         above = int(np.count_nonzero(values == np.inf))
         values = values[np.isfinite(values)]
     missing = len(array) - len(values) - below - above
-    key: Callable[..., Integers] = keys.of_floats if kind == "float64" else keys.of_integers
     low = high = None
     if len(values):
-        low, high = key(np.array([values.min(), values.max()])).tolist()
-    cells = Cells.of(key(values, level), level, limit)
-    return Profile(kind, len(array), missing, below, above, low, high, cells)
+        low, high = key_of(kind, np.array([values.min(), values.max()])).tolist()
+    part = Profile(kind, len(array), missing, below, above, low, high)
+    return part, bits(values, level) if kind == "float64" else values >> level
+
+
+def _present(array: "pa.Array") -> "NDArray[Any]":
+    """The values of an array of numbers that are not missing."""
+    import numpy as np
+
+    # `to_numpy` would import pandas.
+    return np.from_dlpack(array.drop_null())
+
+
+def key_of(kind: str, values: "NDArray[Any]") -> Integers:
+    """The keys of numbers; a whole number is its own key."""
+    return of_floats(values) if kind == "float64" else values
+
+
+def keys_of(kind: str, array: "pa.Array") -> Integers:
+    """The keys of the finite numbers of an array, as for `of_array`."""
+    import numpy as np
+
+    values = _present(array)
+    return key_of(kind, values[np.isfinite(values)])
 
 
 def _of_categories(kind: str, array: "pa.Array", limit: int | None) -> Profile:

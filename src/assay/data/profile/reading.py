@@ -6,7 +6,9 @@ from typing import Final
 
 from assay.data.parquet import BATCH_ROWS, iter_batches
 from assay.data.profile import keys
-from assay.data.profile.profile import LIMIT, NUMBERS, Profile, Profiler
+from assay.data.profile.cells import Integers
+from assay.data.profile.distance import between
+from assay.data.profile.profile import LIMIT, NUMBERS, Profile, Profiler, keys_of
 from assay.data.schema import info
 
 PIECE: Final = 1 << 17
@@ -37,6 +39,33 @@ def profiles(folder: Path, columns: Sequence[str], limit: int | None = LIMIT) ->
             for name, values in zip(names, batch.columns, strict=True):
                 profilers[name].add(values)
     return {name: profiler.profile() for name, profiler in profilers.items()}
+
+
+def counts_between(profile: Profile, folder: Path, column: str, before: Profile) -> Integers:
+    """How many numbers of a column are in each class of `between`.
+
+    Args:
+        profile: The profile of the column. If it is not exact, the column is read.
+        folder: The dataset.
+        column: The column.
+        before: A profile of the same type that is exact.
+
+    Returns:
+        Counts of the finite numbers, shape (2k + 1,).
+
+    Raises:
+        IntegrityError: A part is missing or damaged.
+    """
+    import numpy as np
+
+    result = np.zeros(2 * before.distinct + 1, dtype=np.int64)
+    if profile.exact and profile.cells is not None:
+        np.add.at(result, between(before, profile.cells.keys), profile.cells.counts)
+        return result
+    for batch in iter_batches(folder, [column], PIECE):
+        numbers = keys_of(before.type, batch.column(0))
+        result += np.bincount(between(before, numbers), minlength=len(result))
+    return result
 
 
 def all_differ(profile: Profile, folder: Path, column: str) -> bool:

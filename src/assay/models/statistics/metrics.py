@@ -4,8 +4,8 @@ A metric takes weights of shape (resamples, rows) and returns values of shape (r
 that are not defined for the weighted rows (the area under the curve of one class) are NaN.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import InitVar, dataclass
 from functools import cached_property
 from typing import Any, Final
 
@@ -35,17 +35,49 @@ DEFAULT_PRIMARY: Final = {
 _EPSILON: Final = float(np.finfo(np.float64).eps)
 
 
+@dataclass(frozen=True, slots=True)
+class Chances:
+    """Of the probabilities of each row, those that a metric needs; each of shape (rows,)."""
+
+    actual: Array
+    """Of the actual class."""
+    highest: Array
+    positive: Array | None
+    """Of the positive class; None if there is none."""
+
+    def take(self, rows: NDArray[Any]) -> "Chances":
+        """For a subset of the rows."""
+        positive = None if self.positive is None else self.positive[rows]
+        return Chances(self.actual[rows], self.highest[rows], positive)
+
+
 @dataclass(frozen=True)
 class Predictions:
-    """Predictions of a model for rows with known target."""
+    """Predictions of a model for rows with known target.
+
+    The probabilities of all classes are not kept, because they may be a thousand for each row.
+    """
 
     task: str
     truth: NDArray[Any]
     predicted: NDArray[Any]
-    probabilities: Array | None
-    """Shape (rows, classes), in the order of `classes`; None if the model has none."""
+    probabilities: InitVar[Array | None]
+    """Shape (rows, classes), in the order of `classes`; None if the model has none, or if
+    `chances` has what is needed of them."""
     classes: tuple[Any, ...]
     positive: Any
+    chances: Chances | None = None
+
+    def __post_init__(self, probabilities: Array | None) -> None:
+        """Keep what metrics need of the probabilities."""
+        if probabilities is None:
+            return
+        actual = probabilities[np.arange(len(self.truth)), self.codes[0]]
+        column = None
+        if self.task == "binary":
+            column = probabilities[:, list(self.classes).index(self.positive)].copy()
+        chances = Chances(actual, probabilities.max(axis=1), column)
+        object.__setattr__(self, "chances", chances)
 
     def take(self, rows: NDArray[Any]) -> "Predictions":
         """The predictions for a subset of the rows."""
@@ -53,15 +85,40 @@ class Predictions:
             self.task,
             self.truth[rows],
             self.predicted[rows],
-            None if self.probabilities is None else self.probabilities[rows],
+            None,
             self.classes,
             self.positive,
+            None if self.chances is None else self.chances.take(rows),
         )
         if self.task != "regression":
             # Looking up the labels of every slice again would take longer than its metrics.
             actual, predicted = self.codes
             part.__dict__["codes"] = (actual[rows], predicted[rows])
         return part
+
+    @classmethod
+    def joined(cls, parts: Sequence["Predictions"]) -> "Predictions":
+        """The predictions of consecutive rows by one model, at least one part."""
+        first = parts[0]
+        if len(parts) == 1:
+            return first
+        chances = [part.chances for part in parts if part.chances is not None]
+        positive = [each.positive for each in chances if each.positive is not None]
+        return cls(
+            first.task,
+            np.concatenate([part.truth for part in parts]),
+            np.concatenate([part.predicted for part in parts]),
+            None,
+            first.classes,
+            first.positive,
+            Chances(
+                np.concatenate([each.actual for each in chances]),
+                np.concatenate([each.highest for each in chances]),
+                np.concatenate(positive) if positive else None,
+            )
+            if chances
+            else None,
+        )
 
     @cached_property
     def codes(self) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
@@ -134,9 +191,9 @@ class Predictions:
         """For each row, a predicted probability, and 1 if its event occurred, otherwise 0."""
         if self.task == "binary":
             return self.score, self.actual_positive.astype(np.float64)
-        if self.probabilities is None:
+        if self.chances is None:
             raise ValueError("the model gives no probabilities")
-        return self.probabilities.max(axis=1), self.right.astype(np.float64)
+        return self.chances.highest, self.right.astype(np.float64)
 
     @cached_property
     def numbers(self) -> Array:
@@ -151,9 +208,7 @@ class Predictions:
     @property
     def positive_score(self) -> Array | None:
         """Probability of the positive class of a binary model."""
-        if self.probabilities is None or self.task != "binary":
-            return None
-        return self.probabilities[:, list(self.classes).index(self.positive)]
+        return None if self.chances is None else self.chances.positive
 
 
 def metrics(data: Predictions) -> Mapping[str, Metric]:
@@ -168,9 +223,8 @@ def metrics(data: Predictions) -> Mapping[str, Metric]:
 
 def row_losses(name: str, data: Predictions) -> Array | None:
     """The values of which a metric is the mean; None if it is not a mean over rows."""
-    if name == "log_loss" and data.probabilities is not None:
-        chosen = data.probabilities[np.arange(len(data.truth)), data.codes[0]]
-        return np.asarray(-np.log(np.clip(chosen, _EPSILON, 1)))
+    if name == "log_loss" and data.chances is not None:
+        return np.asarray(-np.log(np.clip(data.chances.actual, _EPSILON, 1)))
     if name == "brier_score":
         return (data.score - data.actual_positive) ** 2
     if name == "mean_absolute_error":
@@ -254,7 +308,7 @@ def _classification(data: Predictions) -> Mapping[str, Metric]:
         "f1_macro": lambda w: macro(f1(w)[0], w),
         "f1_weighted": lambda w: (f1(w)[0] * f1(w)[1]).sum(axis=1) / f1(w)[1].sum(axis=1),
     }
-    if data.probabilities is not None:
+    if data.chances is not None:
         result["log_loss"] = _losses("log_loss", data)
         result["expected_calibration_error"] = lambda w: _calibration_error(data, w)
     return result
@@ -280,7 +334,7 @@ def _binary(data: Predictions) -> Mapping[str, Metric]:
         return _ratio(2 * hits, rows + guesses, np.nan)
 
     result: dict[str, Metric] = {"precision": precision, "recall": recall, "f1": f1}
-    if data.probabilities is not None:
+    if data.chances is not None:
         result["brier_score"] = _losses("brier_score", data)
         result["roc_auc"] = lambda w: _roc_auc(data, w)
         result["average_precision"] = lambda w: _average_precision(data, w)

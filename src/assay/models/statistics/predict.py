@@ -1,7 +1,7 @@
 """Predict a table and combine the predictions with the target."""
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -13,6 +13,16 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from assay.models import LoadedModel
+    from assay.models.info import ModelInfo
+
+MAX_AT_ONCE: Final = 1 << 24
+"""Probabilities that are computed at once: 128 MB, of which an estimator may have several copies.
+
+With more, rows are predicted in blocks. Whether they are depends on the number of rows and of
+classes alone, because the last digit of a probability may depend on the rows beside it.
+"""
+BLOCK: Final = 1 << 22
+"""Probabilities of a block."""
 
 
 def predict(
@@ -43,18 +53,30 @@ def predict(
         )
     judged = model if rival is None else rival
     more = [label for label in judged.classes if label not in model.classes]
-    classes = (*model.classes, *more)
-    check_labels(replace(model.info, classes=classes), truth)
+    info = replace(judged.info, classes=(*model.classes, *more))
+    check_labels(info, truth)
+    rows, classes = len(frame), max(len(info.classes), 1)
+    size = max(rows if rows * classes <= MAX_AT_ONCE else BLOCK // classes, 1)
+    return Predictions.joined(
+        [
+            _predict(model, frame.iloc[first : first + size], info)
+            for first in range(0, max(rows, 1), size)
+        ]
+    )
+
+
+def _predict(model: "LoadedModel", frame: "pd.DataFrame", info: "ModelInfo") -> Predictions:
     predicted, probabilities = model.predict_both(frame)
     if probabilities is not None:
-        probabilities = np.pad(np.asarray(probabilities, dtype=float), ((0, 0), (0, len(more))))
+        more = len(info.classes) - len(model.classes)
+        probabilities = np.pad(np.asarray(probabilities, dtype=float), ((0, 0), (0, more)))
     return Predictions(
-        task=judged.task,
-        truth=truth.to_numpy(),
+        task=info.task,
+        truth=frame[model.target].to_numpy(),
         predicted=np.asarray(predicted),
         probabilities=probabilities,
-        classes=classes,
-        positive=judged.positive,
+        classes=info.classes,
+        positive=info.positive,
     )
 
 

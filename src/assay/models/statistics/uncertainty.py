@@ -549,9 +549,9 @@ def _from_both(
         for cell in ((i, i, i), (i, i, j), (i, j, i), (i, j, j)):
             counts[cell] = counts.get(cell, 0.0) + 0.5 / size
     names = np.array(list(counts))
-    ours, theirs = (_marginals(names[:, [0, model]], size) for model in (1, 2))
+    first, second = (_marginals(names[:, [0, model]], size) for model in (1, 2))
     differences = [
-        measure(theirs(draws)) - measure(ours(draws))
+        measure(second(draws)) - measure(first(draws))
         for draws in _posterior(list(counts.values()), resamples, seed)
     ]
     return intervals.drawn(np.concatenate(differences))

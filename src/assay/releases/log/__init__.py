@@ -16,7 +16,7 @@ With keys configured every entry is signed, and it is valid only if:
 | `passed` | approver, recorder | as `release`; merged, and replaced before it was recorded |
 | `rollback`, `reconciled` | approver, recorder, runner | an earlier `release` entry that counts |
 | `override` | approver | the override that it names |
-| `revocation` | approver | nothing else; it cannot be undone |
+| `revocation` | approver | nothing else; it cannot be undone, unless its key is out of use |
 | `intent` | approver, recorder, runner | nothing; it proves nothing |
 | `seen` | approver, recorder | nothing: only the process that saw the tip knows it |
 
@@ -52,7 +52,14 @@ from assay.releases.log.chain import (
     read,
 )
 from assay.releases.log.check import Fault, check, models
-from assay.releases.log.decisions import Revocation, overrides, revocation, revocations
+from assay.releases.log.decisions import (
+    Revocation,
+    lift,
+    overrides,
+    revocation,
+    revocations,
+    unproven,
+)
 from assay.releases.log.entry import ANYBODY, REVOCATIONS, WRITERS, Entry, Event, tips_chain
 from assay.releases.log.history import clock, current, intents, missing, was_released
 from assay.releases.log.retention import KEPT_RELEASES, get_release, live, put_release
@@ -90,6 +97,7 @@ __all__ = [
     "heads",
     "intents",
     "known_repository",
+    "lift",
     "live",
     "missing",
     "models",
@@ -102,5 +110,6 @@ __all__ = [
     "revocations",
     "seen_repository",
     "tips_chain",
+    "unproven",
     "was_released",
 ]

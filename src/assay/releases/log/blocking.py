@@ -29,11 +29,14 @@ from assay.releases.log.entry import (
     Entry,
     Event,
     NotAnEntryError,
+    chain_id,
     is_ahead,
     logs,
+    places,
     pointer,
     prefix,
     read_entry,
+    zero,
 )
 from assay.releases.log.scope import refused_here
 from assay.releases.statement import Kind
@@ -66,6 +69,9 @@ def blocking(services: Services) -> list[Blocking]:
     """
     pointers = []
     for hexed in sorted(logs(services.store)):
+        if services.store.read_pointer(first := zero(hexed)) is not None:
+            why = "not the number of an entry"
+            pointers.append(Blocking(first, _target(services.store, first), why))
         pointers += _of_chain(services, hexed)
     for name in services.store.list_pointers("statements/"):
         if why := _statement(services, name):
@@ -125,7 +131,7 @@ def _remove(store: Store, pointers: Sequence[Blocking]) -> None:
 
 
 def _of_chain(services: Services, hexed: str) -> list[Blocking]:
-    names = services.store.list_pointers(f"releases/{hexed}/")
+    names = places(services.store, hexed)
     targets = [_target(services.store, name) for name in names]
     pointers: list[Blocking] = []
     first = len(names) + 1
@@ -156,7 +162,7 @@ def _model_of(store: Store, targets: Sequence[str], hexed: str) -> str:
     for target in targets:
         with contextlib.suppress(IntegrityError, NotFoundError):
             entry, _ = read_entry(store, target, None)
-            if prefix(entry.model) == f"releases/{hexed}/":
+            if chain_id(entry.model) == hexed:
                 return entry.model
     return ""
 

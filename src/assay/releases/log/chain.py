@@ -3,9 +3,9 @@
 import base64
 import binascii
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Final
+from typing import Final, NamedTuple
 
 from assay.core.digest import PREFIX, canonical_json, is_digest, parse_canonical_json
 from assay.core.signing import Key, Role, Signer, Verifier
@@ -29,10 +29,11 @@ from assay.releases.log.entry import (
     Entry,
     Event,
     NotAnEntryError,
+    chain_id,
     is_ahead,
     malformed,
+    places,
     pointer,
-    prefix,
     read_entry,
     title,
 )
@@ -100,13 +101,15 @@ def append(
         # A runner's entry may be removed again by the one who added it.
         newest = next((revocation for revocation in reversed(revoked) if revocation.dated), None)
         number = len(entries) + 1
+        # Times never decrease, whatever the clocks of the writers.
+        at = max(entry.at, clock(entries))
         complete = replace(
             entry,
             number=number,
             repository="" if entry.model == REVOCATIONS else repository_of(services),
             previous=entries[-1].name if entries else "",
-            # Times never decrease, whatever the clocks of the writers.
-            at=max(entry.at, clock(entries)),
+            at=at,
+            written=max(statement.now(), at),
             revocations=newest.name if newest else "",
         )
         subject = complete.release or complete.digest
@@ -126,7 +129,8 @@ def _same(known: Entry, entry: Entry, repository: str) -> bool:
     if entry.event is Event.SEEN and known.repository != repository:
         return False
     if entry.event is Event.REVOCATION:
-        return (known.event, known.digest) == (entry.event, entry.digest)
+        # One by a key out of use may be set aside later.
+        return not known.unproven and (known.event, known.digest) == (entry.event, entry.digest)
     # A commit may have several reconciliations, each with its own reason.
     reconciles = Event.RECONCILED in {known.event, entry.event}
     if reconciles and (known.event, known.why) != (entry.event, entry.why):
@@ -151,16 +155,21 @@ def read(services: Services, model: str) -> list[Entry]:
     store = services.store
     chained = _chained(store, model, services.verifier)
     entries: list[Entry] = []
-    for place, (entry, key) in enumerate(chained):
+    for (entry, key), known in zip(chained, _known(chained), strict=True):
         refused = (
             entry.refused
             or malformed(entry)
             or refused_here(services, entry)
-            or _refusal(services, entry, key, entries, proven=_proven(key, chained[place + 1 :]))
+            or _refusal(services, entry, key, entries, known)
         )
+        unproven = not refused and _unproven(entry, key, known)
         dated = not refused and (key is None or key.may(WRITERS[Event.RELEASE]))
+        if unproven and key is not None and key.stolen is not None:
+            dated = False  # a thief can add it, and remove it again
         by = entry.by if refused else _author(services, entry, key)
-        entries.append(replace(entry, refused=refused, dated=dated, by=by))
+        entries.append(replace(entry, refused=refused, unproven=unproven, dated=dated, by=by))
+    aside = set_aside(entries)
+    entries = [_without(entry, aside) for entry in entries]
     # A key that runs pipelines could name any.
     seen = next((e.revocations for e in reversed(entries) if e.dated and e.revocations), "")
     if seen and seen not in names(store, REVOCATIONS):
@@ -174,7 +183,7 @@ def read(services: Services, model: str) -> list[Entry]:
 def _chained(store: Store, model: str, verifier: Verifier | None) -> list[tuple[Entry, Key | None]]:
     """The entries of a log and the keys that signed them, in one chain; errors as `read`."""
     chained: list[tuple[Entry, Key | None]] = []
-    for number, name_of_pointer in enumerate(store.list_pointers(prefix(model)), start=1):
+    for number, name_of_pointer in enumerate(places(store, chain_id(model)), start=1):
         what = f"{title(model)}, entry {number}"
         if name_of_pointer != pointer(model, number):
             raise IntegrityError(f"{what} is missing; the log was tampered with; {_REMEDY}")
@@ -240,23 +249,68 @@ def _nothing(model: str, number: int, name: str, refused: str) -> Entry:
     return Entry(Event.INTENT, model, "", "", "", "", "", number=number, name=name, refused=refused)
 
 
-def _proven(key: Key | None, after: Sequence[tuple[Entry, Key | None]]) -> bool:
-    """Whether an entry precedes the theft of its key: an entry by another key follows it."""
+def set_aside(entries: Sequence[Entry]) -> dict[str, list[Entry]]:
+    """The decisions of approvers to set a revocation aside, by the name of its entry or statement.
+
+    Args:
+        entries: The chain of revocations.
+    """
+    result: dict[str, list[Entry]] = {}
+    for entry in entries:
+        if entry.event is Event.CLEARED and entry.statement and not entry.refused:
+            result.setdefault(entry.statement, []).append(entry)
+    return result
+
+
+def _without(entry: Entry, aside: Mapping[str, Sequence[Entry]]) -> Entry:
+    """An entry, which does not count if it is a revocation that another approver set aside."""
+    others = [e for e in aside.get(entry.name, ()) if e.signed_by != entry.signed_by]
+    if not (entry.unproven and others):
+        return entry
+    refused = f"set aside by {others[0].by} (entry {others[0].number}): {others[0].why}"
+    return replace(entry, refused=refused, unproven=False, dated=False)
+
+
+class _Known(NamedTuple):
+    """The earliest times at which entries by keys of approvers and recorders prove an entry.
+
+    Each entry names the one before it, so its signature covers all earlier ones.
+    """
+
+    by_others: str
+    """Of later entries by other keys than that of the entry; "" without one."""
+    at_all: str
+    """Of the entry itself and all later ones; "" without one."""
+
+
+def _known(chained: Sequence[tuple[Entry, Key | None]]) -> list[_Known]:
+    """When each entry was first proved; entries by stolen keys prove nothing.
+
+    An entry that does not count proves it as well: only the time of its writing matters, which its
+    key has signed. `at` does not: it may be the time of a merge, long before it was recorded.
+    """
+    times: dict[str, str] = {}
+    result = []
+    for entry, key in reversed(chained):
+        others = min((at for by, at in times.items() if by != entry.signed_by), default="")
+        proves = key is not None and key.stolen is None and key.may(WRITERS[Event.RELEASE])
+        if key is not None and proves and not malformed(entry) and key.was_in_use(entry.existed):
+            times[key.key_id] = min(entry.existed, times.get(key.key_id, entry.existed))
+        result.append(_Known(others, min(times.values(), default="")))
+    return result[::-1]
+
+
+def _unproven(entry: Entry, key: Key | None, known: _Known) -> bool:
     return (
-        key is None
-        or key.stolen is None
-        or any(
-            other is not None
-            and other.stolen is None
-            and other.may(WRITERS[Event.RELEASE])
-            and entry.at[:10] < key.stolen.isoformat()
-            for entry, other in after
-        )
+        entry.event is Event.REVOCATION
+        and key is not None
+        and key.out_of_use
+        and not key.was_in_use(known.by_others)
     )
 
 
 def _refusal(
-    services: Services, entry: Entry, key: Key | None, before: Sequence[Entry], *, proven: bool
+    services: Services, entry: Entry, key: Key | None, before: Sequence[Entry], known: _Known
 ) -> str:
     """Why an entry does not count; "" when it does."""
     if entry.event in _GO_BACK and not was_released(before, entry.release, entry.environment):
@@ -268,9 +322,10 @@ def _refusal(
         return f"written by {key}, but it requires a key with the role {allowed}"
     try:
         if entry.event is not Event.REVOCATION:  # retiring a key does not undo it
+            proven = key.was_in_use(known.by_others)
             key.require_in_use(entry.at, f"entry {entry.number}", proven=proven)
             _require_after(entry, clock(before))
-        return _disproof(services, entry)
+        return _disproof(services, entry, known.at_all)
     except NotFoundError:
         return f"the statement {entry.statement} behind it is not in the store"
     except AttestationError as error:
@@ -304,8 +359,14 @@ def _require_after(entry: Entry, clock: str) -> None:
         )
 
 
-def _disproof(services: Services, entry: Entry) -> str:
-    """Why the statement behind an entry does not support it; "" when it does."""
+def _disproof(services: Services, entry: Entry, known: str) -> str:
+    """Why the statement behind an entry does not support it; "" when it does.
+
+    Args:
+        services: The store, and whose signatures count.
+        entry: The entry.
+        known: The earliest time at which a key that was not stolen proves the entry.
+    """
     # A rollback needs no approval of its own, but one that it names must match; an intent becomes
     # the entry that it announces.
     named = bool(entry.statement) and (entry.intends or entry.event) in _GO_BACK
@@ -316,7 +377,8 @@ def _disproof(services: Services, entry: Entry) -> str:
     given = statement.load(services, entry.statement, proven=True)
     if given.key is not None:
         # The position in the chain bounds the entry's time; the statement may carry any time.
-        given.key.require_in_use(entry.at, f"{given.kind} {given.digest}", proven=True)
+        proven = given.key.was_in_use(known)
+        given.key.require_in_use(entry.at, f"{given.kind} {given.digest}", proven=proven)
     if entry.event is Event.OVERRIDE:
         return _not_stated(entry, given)
     if given.key is not None and Role.APPROVER not in given.key.roles and not witnessed(services):
@@ -391,7 +453,7 @@ def names(store: Store, model: str) -> list[str]:
     """The names of a chain's entries, oldest first, unchecked."""
     return [
         (store.read_pointer(result) or b"").decode(errors="replace")
-        for result in store.list_pointers(prefix(model))
+        for result in places(store, chain_id(model))
     ]
 
 

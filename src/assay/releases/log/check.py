@@ -10,7 +10,7 @@ from assay.errors import AssayError, NotFoundError, UnknownKeyError
 from assay.releases import statement
 from assay.releases.log.blocking import blocking
 from assay.releases.log.chain import CLEAR, read
-from assay.releases.log.entry import REVOCATIONS, TIPS, Entry, title
+from assay.releases.log.entry import REVOCATIONS, TIPS, Entry, Event, title
 from assay.releases.log.scope import chains
 from assay.releases.statement import Kind
 
@@ -47,7 +47,7 @@ def check(store: Store, verifier: Verifier | None) -> list[Fault]:
             logged.add(entry.statement)
             if entry.refused:
                 result.append(Fault(what, f"does not count: {entry.refused}", broken=False))
-            elif entry.statement:
+            elif entry.statement and entry.event is not Event.CLEARED:
                 result += _faults_of_statement(store, entry, what)
     result += [
         Fault(item.pointer, f"{item.why}; if nothing was lost there: {CLEAR}", broken=True)

@@ -1,12 +1,16 @@
 """Decisions of people in the release log: revocations and overrides."""
 
+import contextlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from assay.core.digest import PREFIX
+from assay.core.signing import Role, Signer, person_of
 from assay.core.step import Services
-from assay.errors import UnknownKeyError
+from assay.errors import IntegrityError, NotFoundError, UnknownKeyError
 from assay.releases import statement
-from assay.releases.log.chain import CLEAR, read
-from assay.releases.log.entry import REVOCATIONS, Event
+from assay.releases.log.chain import CLEAR, append, read, set_aside
+from assay.releases.log.entry import REVOCATIONS, Entry, Event
 from assay.releases.statement import Kind, Statement
 
 
@@ -21,15 +25,45 @@ class Revocation:
     why: str
     name: str
     """Of the log's entry, or of the statement where the log has none yet."""
+    unproven: bool = False
+    """Whether it counts by a key that is out of use, and no other key proves that it was in use
+    when it signed. Another approver may set it aside."""
 
 
 def revocations(services: Services) -> dict[str, Revocation]:
     """Every revocation in the log, by the model's digest; errors as `read`."""
-    return {
-        entry.digest: Revocation(entry.digest, entry.by, entry.at, entry.why, entry.name)
-        for entry in read(services, REVOCATIONS)
-        if entry.event is Event.REVOCATION and not entry.refused
-    }
+    return _logged(read(services, REVOCATIONS))
+
+
+def _logged(entries: Sequence[Entry]) -> dict[str, Revocation]:
+    counting = [e for e in entries if e.event is Event.REVOCATION and not e.refused]
+    # A model may have several; a proved one is permanent.
+    counting.sort(key=lambda entry: not entry.unproven)
+    return {e.digest: _of_entry(e) for e in counting}
+
+
+def _of_entry(entry: Entry) -> Revocation:
+    return Revocation(
+        entry.digest, entry.by, entry.at, entry.why, entry.name, unproven=entry.unproven
+    )
+
+
+def _of_statement(given: Statement) -> Revocation:
+    unproven = given.key is not None and given.key.out_of_use
+    return Revocation(
+        given.subject,
+        given.by,
+        given.text("at"),
+        given.text("why"),
+        given.digest,
+        unproven=unproven,
+    )
+
+
+def _stands(given: Statement, entries: Sequence[Entry]) -> bool:
+    """Whether no other approver set aside a revocation that only its statement shows."""
+    others = [e for e in set_aside(entries).get(given.digest, ()) if e.signed_by != given.signed_by]
+    return given.key is None or not given.key.out_of_use or not others
 
 
 def revocation(services: Services, model: str) -> Revocation | None:
@@ -42,17 +76,73 @@ def revocation(services: Services, model: str) -> Revocation | None:
         UnknownKeyError: A revocation is signed by a key that is not configured.
         IntegrityError: The log of revocations is broken.
     """
-    if result := revocations(services).get(model):
+    entries = read(services, REVOCATIONS)
+    if result := _logged(entries).get(model):
         return result
-    given = next(iter(statement.about(services, model, Kind.REVOCATION)), None)
-    if given is not None:
-        return Revocation(model, given.by, given.text("at"), given.text("why"), given.digest)
+    for given in statement.about(services, model, Kind.REVOCATION):
+        if _stands(given, entries):
+            return _of_statement(given)
     if unknown := statement.unknown(services, model, Kind.REVOCATION):
         raise UnknownKeyError(
             f"{model} may be revoked: {unknown[0]}; until then it is not released; if it is "
             f"nobody's key: {CLEAR}"
         )
     return None
+
+
+def unproven(services: Services) -> list[Revocation]:
+    """The revocations by keys out of use that count and that another approver may set aside.
+
+    Raises:
+        IntegrityError: The log of revocations is broken.
+    """
+    entries = read(services, REVOCATIONS)
+    counting = [e for e in entries if e.event is Event.REVOCATION and not e.refused]
+    proved = {e.statement for e in counting if not e.unproven}
+    result = [_of_entry(e) for e in counting if e.unproven]
+    for pointer in services.store.list_pointers("statements/"):
+        digest = PREFIX + pointer.rpartition("/")[2]
+        if digest in proved:
+            continue
+        with contextlib.suppress(IntegrityError, NotFoundError):
+            given = statement.load(services, digest)
+            if given.kind is Kind.REVOCATION and _stands(given, entries):
+                result += [made for made in [_of_statement(given)] if made.unproven]
+    return result
+
+
+def lift(
+    services: Services, signer: Signer, given: Sequence[Revocation], *, by: str, why: str
+) -> None:
+    """Set revocations aside, by one entry of the log for each; a later revocation counts again.
+
+    Args:
+        services: The store, and whose signatures count.
+        signer: The key of an approver.
+        given: Which, of `unproven`.
+        by: `Name <mail>`; with keys configured the owner of the signer's key.
+        why: The reason.
+
+    Raises:
+        UsageError: The key is not an approver's.
+        IntegrityError: One of them is not by a key out of use, or another key proves it.
+    """
+    by = person_of(services.verifier, signer, Role.APPROVER, by, "setting a revocation aside")
+    if set(given) - set(unproven(services)):
+        raise IntegrityError("the revocations have changed since they were read; run again")
+    for item in given:
+        entry = Entry(
+            event=Event.CLEARED,
+            model=REVOCATIONS,
+            environment="",
+            digest=item.digest,
+            release="",
+            at=statement.now(),
+            by=by,
+            why=why,
+            statement=item.name,
+        )
+        append(services, entry, signer)
 
 
 def overrides(services: Services, digest: str, *, model: str, decision: str) -> list[Statement]:

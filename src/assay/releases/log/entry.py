@@ -47,7 +47,8 @@ class Event(StrEnum):
     SEEN = "seen"
     """A commit was the branch's tip."""
     CLEARED = "cleared"
-    """Pointers that blocked a log, and that no configured key signed, were removed."""
+    """Pointers that blocked a log, and that no configured key signed, were removed; or, with a
+    `statement`, a revocation by a key out of use was set aside."""
 
 
 MOVES: Final = frozenset({Event.RELEASE, Event.ROLLBACK, Event.RECONCILED})
@@ -94,11 +95,16 @@ class Entry:
     """The newest revocation's entry when this one was written; empty when there was none."""
     repository: str = ""
     """`<first commit> <branch>` of the deployment repository; see `assay.releases.log.scope`."""
+    written: str = ""
+    """The time at which it was added; `at` may be earlier. Empty in entries of earlier versions."""
     name: str = ""
     """The entry's own digest; empty until it is stored."""
     signed_by: str = ""
     refused: str = field(default="", compare=False)
     """Why the entry does not count; empty when it does."""
+    unproven: bool = field(default=False, compare=False)
+    """Of a revocation that counts: its key is out of use, and no other key proves that it was in
+    use when it wrote the entry. Another approver may set it aside."""
     dated: bool = field(default=False, compare=False)
     """Whether later entries must not be dated before it; not for a runner's key, which could block
     the log by a time far ahead."""
@@ -107,6 +113,17 @@ class Entry:
     def moves(self) -> bool:
         """Whether it counts and sets what is in its environment."""
         return not self.refused and self.event in MOVES
+
+    @property
+    def existed(self) -> str:
+        """A time at which the entry existed, by the clock of its writer; "" if it is not known.
+
+        Without `written` it is `at`, except for a merge, whose record has the time of the merge.
+        """
+        merge = self.event in {Event.RELEASE, Event.PASSED} or (
+            self.event is Event.ROLLBACK and self.statement
+        )
+        return self.written or ("" if merge else self.at)
 
     @property
     def passed(self) -> bool:
@@ -131,6 +148,7 @@ class Entry:
             "revocations": self.revocations,
             "release": self.release,
             "repository": self.repository,
+            "written": self.written,
         }
 
 
@@ -139,10 +157,6 @@ def malformed(entry: Entry) -> str:
 
     Every key writes some entry, so a value that a reader does not expect must not stop it.
     """
-    try:
-        timed = len(entry.at) <= MAX_TIME_CHARS and bool(statement.moment(entry.at, "at"))
-    except UsageError:
-        timed = False
     fits = {
         "environment": entry.environment in {"", *layout.ENVIRONMENTS},
         "modelDigest": is_digest(entry.digest),
@@ -150,11 +164,19 @@ def malformed(entry: Entry) -> str:
         "statement": not entry.statement or is_digest(entry.statement),
         "commit": not entry.commit or re.fullmatch("[0-9a-f]{40,64}", entry.commit),
         "intends": entry.intends in ({"", *Event} if entry.event is Event.INTENT else {""}),
-        "at": timed,
+        "at": _is_time(entry.at),
+        "written": not entry.written or _is_time(entry.written),
         "by": len(entry.by) <= MAX_PERSON_CHARS and min(entry.by, default=" ") >= " ",
     }
     wrong = ", ".join(name for name, fit in fits.items() if not fit)
     return f"its fields have no valid value: {wrong}" if wrong else ""
+
+
+def _is_time(text: str) -> bool:
+    try:
+        return len(text) <= MAX_TIME_CHARS and bool(statement.moment(text, "time"))
+    except UsageError:
+        return False
 
 
 def is_ahead(entry: Entry, key: Key | None) -> bool:
@@ -230,6 +252,8 @@ def _decode(data: bytes, name: str, verifier: Verifier | None) -> tuple[Entry, K
             revocations=str(raw["revocations"]) if read_back.version > 1 else "",
             # Version 3 had none.
             repository=str(raw["repository"]) if read_back.version > 3 else "",  # noqa: PLR2004
+            # Entries of earlier releases of version 4 had none.
+            written=str(raw.get("written", "")),
             number=int(raw["number"]),
             previous=str(raw["previous"]),
             name=name,
@@ -242,9 +266,31 @@ def _decode(data: bytes, name: str, verifier: Verifier | None) -> tuple[Entry, K
     return entry, read_back.key
 
 
+def chain_id(model: str) -> str:
+    """The digest of the name of a chain, in hexadecimal, as in its pointers."""
+    return hex_of(of_bytes(model.encode()))
+
+
 def prefix(model: str) -> str:
     """The prefix of the pointers of a chain."""
-    return f"releases/{hex_of(of_bytes(model.encode()))}/"
+    return f"releases/{chain_id(model)}/"
+
+
+def places(store: Store, hexed: str) -> list[str]:
+    """The pointers to the entries of a chain, in order; the first number is 1.
+
+    No writer creates number 0, so a pointer of that name proves no loss, and is left out.
+
+    Args:
+        store: The store with the chain.
+        hexed: Digest of the chain's name, as in its pointers.
+    """
+    return [name for name in store.list_pointers(f"releases/{hexed}/") if name != zero(hexed)]
+
+
+def zero(hexed: str) -> str:
+    """The pointer before the first one of a chain, which only a person can have added."""
+    return f"releases/{hexed}/{0:06d}"
 
 
 def logs(store: Store) -> set[str]:

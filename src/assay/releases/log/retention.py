@@ -11,7 +11,7 @@ from assay.core.step import Services
 from assay.core.store import Store
 from assay.errors import AssayError, UnknownKeyError
 from assay.releases.log.chain import read
-from assay.releases.log.entry import Entry, NotAnEntryError, logs, prefix, read_entry
+from assay.releases.log.entry import Entry, NotAnEntryError, chain_id, logs, places, read_entry
 from assay.releases.release import MAX_RELEASE_BYTES, MEDIA_TYPE, Release, parse_release
 
 KEPT_RELEASES: Final = 3
@@ -82,11 +82,11 @@ def _entries(services: Services, hexed: str) -> list[Entry]:
     """The entries of a chain; none counts where one is signed by a key that is not configured."""
     store = services.store
     entries = []
-    for pointer in store.list_pointers(f"releases/{hexed}/"):
+    for pointer in places(store, hexed):
         name = (store.read_pointer(pointer) or b"").decode(errors="replace")
         with contextlib.suppress(NotAnEntryError):
             entry = read_entry(store, name, None)[0]
-            if prefix(entry.model) == f"releases/{hexed}/":
+            if chain_id(entry.model) == hexed:
                 with contextlib.suppress(UnknownKeyError):
                     return read(services, entry.model)
             entries.append(replace(entry, refused="of a log that cannot be read"))

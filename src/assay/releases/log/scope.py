@@ -23,8 +23,9 @@ from assay.releases.log.entry import (
     WRITERS,
     Entry,
     Event,
+    chain_id,
     logs,
-    prefix,
+    places,
     read_entry,
     tips_chain,
 )
@@ -93,7 +94,7 @@ def seen_repository(store: Store, verifier: Verifier | None, url: str, branch: s
     """
     chain = tips_chain(url, branch)
     checked = 0
-    for pointer in reversed(store.list_pointers(prefix(chain))):
+    for pointer in reversed(places(store, chain_id(chain))):
         name = (store.read_pointer(pointer) or b"").decode(errors="replace")
         try:
             entry, key = read_entry(store, name, verifier)
@@ -112,12 +113,12 @@ def chains(store: Store) -> list[str]:
     """The names of all chains of a store: models, `REVOCATIONS`, and tips of branches."""
     result = set()
     for hexed in logs(store):
-        for name in store.list_pointers(f"releases/{hexed}/"):
+        for name in places(store, hexed):
             target = (store.read_pointer(name) or b"").decode(errors="replace")
             with contextlib.suppress(IntegrityError, NotFoundError):
                 model = read_entry(store, target, None)[0].model if is_digest(target) else ""
                 fits = len(model) <= MAX_NAME_CHARS and model.isprintable()
-                if fits and prefix(model) == f"releases/{hexed}/":
+                if fits and chain_id(model) == hexed:
                     result.add(model)
                     break
     return sorted(result)
@@ -155,7 +156,7 @@ def _named(store: Store, verifier: Verifier | None) -> set[str]:
     """The repositories that entries of release logs name."""
     result = set()
     for chain in chains(store):
-        for pointer in store.list_pointers(prefix(chain)):
+        for pointer in places(store, chain_id(chain)):
             name = (store.read_pointer(pointer) or b"").decode(errors="replace")
             with contextlib.suppress(AssayError):
                 entry, key = read_entry(store, name, verifier)
