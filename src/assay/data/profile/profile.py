@@ -1,7 +1,7 @@
 """The profile of a column: bounded, exact in its counts, and the same however it was made.
 
 Profiles of parts are merged into that of the whole: `merge` of parts equals the profile of all of
-their rows, byte for byte, in any order. See `cells.py` for why.
+their rows, in every count and in any order. See `cells.py` for why.
 """
 
 from collections.abc import Sequence
