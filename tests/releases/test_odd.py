@@ -246,6 +246,26 @@ def test_a_branch_in_the_place_of_a_folder_is_named(world: Any) -> None:
     )
 
 
+@pytest.mark.parametrize("separator", ["\u2028", "\u2029", "\x85"])
+def test_a_line_separator_in_the_name_of_a_branch_forges_no_other(
+    world: Any, separator: str
+) -> None:
+    world.release("one", "dev")
+    world.promote("two", "dev")
+    for name in (
+        f"main{separator}refs/remotes/origin/main/x",
+        f"assay/x{separator}y",
+        f"assay/x{separator}refs/remotes/origin/assay/{MODEL}/dev/{'0' * 12}",
+    ):
+        git(world.bare, "branch", name, "main")
+    world.approve("dev")
+    assert world.sync().problems == []
+    assert world.roll_back("dev").release.digest == world.models["one"]
+    # `sync` asks which branches were merged; one that was removed since is none of them.
+    with world.deployment.open() as opened:
+        assert not opened.repository.contains("")
+
+
 def test_too_many_days_for_an_approval_are_refused(
     world: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

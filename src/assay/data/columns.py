@@ -202,18 +202,18 @@ class Column:
         """
         import pyarrow.compute as pc
 
-        one, two = self.filled, other.filled
+        cells, others = self.filled, other.filled
         if self.type == "string" and self.present and other.present:
             place = pc.index_in(other.texts.cast(self.texts.type), value_set=self.texts).fill_null(
                 -1
             )
-            two = as_numpy(place)[two]
-        equal: Mask = one == two
-        gaps, others = (
+            others = as_numpy(place)[others]
+        equal: Mask = cells == others
+        missing, too = (
             np.zeros(self.rows, np.bool_) if side.missing_cells is None else side.missing_cells
             for side in (self, other)
         )
-        return (equal & ~gaps & ~others) | (gaps & others)
+        return (equal & ~missing & ~too) | (missing & too)
 
 
 def _missing(cells: "pa.ChunkedArray", stored: str) -> Mask | None:
