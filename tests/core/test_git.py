@@ -84,6 +84,33 @@ def test_settings_of_the_environment_are_kept(
     assert "c2VjcmV0" in found
 
 
+def test_settings_of_the_user_change_no_output_that_is_parsed(
+    folder: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A signed commit, a renamed file and a name with an umlaut, under settings of a person."""
+    who = {f"GIT_{role}_NAME": "Jörg" for role in ("AUTHOR", "COMMITTER")}
+    who |= {f"GIT_{role}_EMAIL": "joerg@example.org" for role in ("AUTHOR", "COMMITTER")}
+    plain = Git(folder)
+    (folder / "old").write_text("content\n" * 20)
+    plain.run("add", "old")
+    plain.run("commit", "--quiet", "-m", "first", env=who)
+    plain.run("mv", "old", "new")
+    plain.run("commit", "--quiet", "-m", "second", env=who)
+    head, _, rest = plain.run("cat-file", "commit", "HEAD").partition(b"\n\n")
+    signature = b"\ngpgsig -----BEGIN PGP SIGNATURE-----\n \n x\n -----END PGP SIGNATURE-----\n\n"
+    signed = plain.text(
+        "hash-object", "-t", "commit", "-w", "--stdin", stdin=head + signature + rest
+    )
+    settings = tmp_path_factory.mktemp("home") / "gitconfig"
+    settings.write_text(
+        "[log]\nshowSignature = true\nfollow = true\n[i18n]\nlogOutputEncoding = latin1\n"
+        "commitEncoding = latin1\n[color]\nui = always\n[diff]\nrelative = true\n"
+    )
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(settings))
+    shown = Git(folder).text("log", "--format=%H %an", "--end-of-options", signed, "--", "new")
+    assert shown == f"{signed} Jörg"
+
+
 def test_a_folder_that_is_missing_is_not_taken_for_a_missing_git(tmp_path: Path) -> None:
     refused(lambda: Git(tmp_path / "no").run("status"), GitError, "no such folder")
 

@@ -246,6 +246,39 @@ def test_a_branch_in_the_place_of_a_folder_is_named(world: Any) -> None:
     )
 
 
+def test_a_branch_with_the_name_of_one_model_does_not_release_another(world: Any) -> None:
+    """Push another proposal under the name that the approver has reviewed."""
+    world.release("one", "dev")
+    reviewed = world.promote("two", "dev")
+    other = world.promote("three", "dev")
+    git(world.bare, "update-ref", f"refs/heads/{reviewed.branch}", other.commit)
+    git(world.bare, "update-ref", "-d", f"refs/heads/{other.branch}")
+    refused(
+        lambda: world.approve("dev"),
+        IntegrityError,
+        f"release.yaml is about {world.models['three']}, and the branch {reviewed.branch} has the",
+    )
+    world.promote("two", "dev")
+    done = CliRunner().invoke(cli, ["release", "approve", MODEL, "dev"])
+    assert f"approving: {world.models['two']} in dev\n" in done.output
+    assert world.registry.at(MODEL, "dev").model == world.models["two"]
+
+
+def test_a_release_that_does_not_parse_is_replaced_by_the_next(world: Any) -> None:
+    world.release("one", "dev")
+    clone = world.checkout()
+    path = f"models/{MODEL}/dev/release.yaml"
+    (clone / path).write_text("edited: by hand\n")
+    git(clone, "commit", "-qam", "Edit")
+    git(clone, "push", "-q", "origin", "HEAD:main")
+    assert world.sync().problems
+    done = world.promote("two", "dev")
+    assert f"The current {path} is no valid release, and is replaced." in done.changelog
+    world.approve("dev")
+    world.sync()
+    assert world.registry.at(MODEL, "dev").model == world.models["two"]
+
+
 @pytest.mark.parametrize("separator", ["\u2028", "\u2029", "\x85"])
 def test_a_line_separator_in_the_name_of_a_branch_forges_no_other(
     world: Any, separator: str

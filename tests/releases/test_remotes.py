@@ -19,7 +19,7 @@ from assay.releases.repository import Repository
 from assay.releases.settings import Settings
 
 from simulators import git_http
-from simulators.forge import Simulator, git, serve
+from simulators.forge import Pull, Simulator, git, serve
 from simulators.gitea import Gitea
 from simulators.github import GitHub
 from simulators.gitlab import GitLab
@@ -154,6 +154,27 @@ def test_a_pull_request_is_opened_once_and_then_updated(simulator: Simulator, fo
     found = forge.find(BRANCH)
     assert found is not None
     assert found.state == "closed"
+
+
+def test_a_pull_request_of_a_fork_is_not_that_of_a_branch_of_the_same_name(
+    simulator: Simulator, forge: Forge
+) -> None:
+    """It would be updated, and shown as the proposal, with the files of a stranger."""
+    theirs = [
+        Pull(number, BRANCH, "main", "Mine", "", state=state, repository=8)
+        for number, state in enumerate(("open", "closed"), start=1)
+    ]
+    simulator.pulls += theirs
+    assert forge.find(BRANCH) is None
+    made = forge.open(BRANCH, "main", "A title", "A body", LABELS)
+    simulator.pulls.append(Pull(4, BRANCH, "main", "Mine", "", repository=8))
+    assert made.number == 3
+    assert forge.find(BRANCH) == made
+    assert {pull.title for pull in simulator.pulls} == {"Mine", "A title"}
+    forge.close(made, "superseded")
+    found = forge.find(BRANCH)
+    assert found is not None
+    assert (found.number, found.state) == (3, "closed")
 
 
 def test_an_answer_that_was_lost_opens_no_second_one(simulator: Simulator, forge: Forge) -> None:

@@ -35,6 +35,8 @@ class Pull:
     commits: list[str] = field(default_factory=list)
     """What a rebase or fast-forward put onto the branch, the last among them."""
     comments: list[str] = field(default_factory=list)
+    repository: int = 7
+    """Number of the repository with the branch; another one for a fork."""
 
 
 @dataclass
@@ -74,7 +76,14 @@ class Simulator:
         return next((p for p in self.pulls if p.number == int(number)), None)
 
     def of_branch(self, branch: str) -> list[Pull]:
+        """Those of forks too, the newest first."""
         return [p for p in reversed(self.pulls) if p.branch == branch]
+
+    def is_open(self, branch: str) -> bool:
+        """Whether the repository's own branch has an open pull request."""
+        return any(
+            p.state == "open" and p.repository == Pull.repository for p in self.of_branch(branch)
+        )
 
     def merge(self, number: int, by: str) -> str:
         """What a person's click does: a merge commit by the forge, and the branch goes."""

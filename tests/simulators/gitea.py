@@ -47,8 +47,8 @@ class Gitea(Simulator):
             "title": pull.title,
             "body": pull.body,
             "labels": [{"id": 0, "name": name} for name in pull.labels],
-            "head": {"ref": pull.branch},
-            "base": {"ref": pull.base},
+            "head": {"ref": pull.branch, "repo_id": pull.repository},
+            "base": {"ref": pull.base, "repo_id": Pull.repository},
             "merged": merged,
             "merged_at": pull.merged_at or None,
             "merged_by": {"login": pull.merged_by} if merged else None,
@@ -66,7 +66,7 @@ class Gitea(Simulator):
         return 200, [self._json(pull) for pull in found]
 
     def _create(self, *, query: Any, body: dict[str, Any]) -> Answer:
-        if any(pull.state == "open" for pull in self.of_branch(body["head"])):
+        if self.is_open(body["head"]):
             return 409, {"message": "pull request already exists for these targets"}
         pull = Pull(len(self.pulls) + 1, body["head"], body["base"], body["title"], body["body"])
         self.pulls.append(pull)

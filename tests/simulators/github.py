@@ -38,8 +38,15 @@ class GitHub(Simulator):
             "title": pull.title,
             "body": pull.body,
             "labels": [{"name": name, "url": f"{root}/labels/{name}"} for name in pull.labels],
-            "head": {"ref": pull.branch, "label": f"team:{pull.branch}"},
-            "base": {"ref": pull.base},
+            "head": {
+                "ref": pull.branch,
+                "label": f"team:{pull.branch}",
+                "repo": {
+                    "id": pull.repository,
+                    "url": f"{self.url}/repositories/{pull.repository}",
+                },
+            },
+            "base": {"ref": pull.base, "repo": {"id": Pull.repository, "url": root}},
             "merged_at": pull.merged_at or None,
             # GitHub fills this before the merge too, with a commit for trying it.
             "merge_commit_sha": pull.commit or "f" * 40,
@@ -58,7 +65,7 @@ class GitHub(Simulator):
         return 200, [self._json(pull, whole=False) for pull in found]
 
     def _create(self, *, query: Any, body: dict[str, Any]) -> Answer:
-        if any(pull.state == "open" for pull in self.of_branch(body["head"])):
+        if self.is_open(body["head"]):
             message = f"A pull request already exists for team:{body['head']}."
             return 422, {"message": "Validation Failed", "errors": [{"message": message}]}
         pull = Pull(len(self.pulls) + 1, body["head"], body["base"], body["title"], body["body"])

@@ -29,7 +29,9 @@ class GitLab(Simulator):
         return {
             "id": 1000 + pull.number,
             "iid": pull.number,
-            "project_id": 7,
+            "project_id": Pull.repository,
+            "source_project_id": pull.repository,
+            "target_project_id": Pull.repository,
             "title": pull.title,
             "description": pull.body,
             "state": STATES.get(pull.state, pull.state),
@@ -49,9 +51,8 @@ class GitLab(Simulator):
 
     def _create(self, *, query: Any, body: dict[str, Any]) -> Answer:
         branch = body["source_branch"]
-        if open_ones := [pull for pull in self.of_branch(branch) if pull.state == "open"]:
-            said = f"Another open merge request already exists: !{open_ones[0].number}"
-            return 409, {"message": [said]}
+        if self.is_open(branch):
+            return 409, {"message": ["Another open merge request already exists: !1"]}
         pull = Pull(
             len(self.pulls) + 1, branch, body["target_branch"], body["title"], body["description"]
         )

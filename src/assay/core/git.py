@@ -7,7 +7,7 @@ Each call is limited in time and output, never prompts, and runs no program that
 | no prompt | `GIT_TERMINAL_PROMPT`, `GIT_ASKPASS`, SSH in batch mode, no credential helper |
 | no program of the repository | `core.hooksPath` and `core.fsmonitor` off, `ext::` refused |
 | only the given folder | variables that select another repository are removed |
-| stable messages | locale `C` |
+| stable messages and output | locale `C`; settings of the user that change them are overridden |
 | limits | a timeout, and a maximum size of the output |
 
 Callers put `--end-of-options` or `--` before untrusted values.
@@ -42,6 +42,17 @@ _CONFIGURATION: Final = {
     "protocol.ext.allow": "never",
     "gc.auto": "0",
     "credential.helper": "",
+    # Settings of the person who runs it that add to what is parsed, or change it.
+    "log.showSignature": "false",
+    "log.follow": "false",
+    "i18n.commitEncoding": "UTF-8",
+    "i18n.logOutputEncoding": "UTF-8",
+    "diff.relative": "false",
+    "color.ui": "false",
+    # Settings that push more than the one branch, or refuse to push.
+    "push.followTags": "false",
+    "push.gpgSign": "false",
+    "push.recurseSubmodules": "no",
 }
 _LOCAL: Final = frozenset(
     {

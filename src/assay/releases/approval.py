@@ -7,6 +7,7 @@ commit, logs the intent, and merges; `sync` accepts no other approval.
 """
 
 import re
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Final
 
@@ -37,7 +38,13 @@ retry_on_conflict = retry.repeated(retry.APPROVAL, ReleaseConflictError)
 
 @retry_on_conflict
 def approve(
-    deployment: Deployment, model: str, environment: str, *, by: str, digest: str = ""
+    deployment: Deployment,
+    model: str,
+    environment: str,
+    *,
+    by: str,
+    digest: str = "",
+    show: Callable[[Release], object] = lambda _: None,
 ) -> str:
     """Merge a proposal on a remote without a forge.
 
@@ -49,6 +56,7 @@ def approve(
         environment: Where it was proposed for.
         by: `Name <mail>` of the approver.
         digest: Digest of the model, if several are proposed.
+        show: Called with the release before it is approved.
 
     Returns:
         The merge commit.
@@ -76,9 +84,10 @@ def approve(
         if repository.contains(seen):
             return _finish_merge(opened, model, environment, branch)
         folder = layout.folder(model, environment)
-        release = _checked(opened, folder, seen)
+        release = _checked(opened, folder, branch)
         if digest and release.digest != digest:
             raise IntegrityError(f"{branch} proposes {release.digest}, not {digest}")
+        show(release)
         title = f"Release {model} {release.digest[7:19]} to {environment}"
         lines = [f"{BRANCH}: {branch}", f"{APPROVED}: {by}", f"Signed-off-by: {by}"]
         proposed = repository.revision(seen)
@@ -150,16 +159,23 @@ def _proposed(repository: Repository, model: str, environment: str, digest: str)
     raise UsageError(f"more than one model is proposed ({names}); choose one with --digest")
 
 
-def _checked(deployment: OpenDeployment, folder: str, commit: str) -> Release:
+def _checked(deployment: OpenDeployment, folder: str, branch: str) -> Release:
     """The release that a branch proposes, after all checks."""
     repository = deployment.repository
-    files = repository.files(folder, commit)
+    files = repository.files(folder, repository.branch(branch))
     if FILE_NAME not in files:
         raise IntegrityError(f"the branch has no {folder}/{FILE_NAME}; promote the model again")
     release = parse_release(files[FILE_NAME], f"{folder}/{FILE_NAME}")
     problems = []
     if layout.folder(release.model, release.environment) != folder:
         problems.append(f"{FILE_NAME} is about {release.model} in {release.environment}")
+    name = layout.branch(release.model, release.environment, release.digest)
+    if branch.removesuffix(layout.ROLLBACK_SUFFIX) != name:
+        # The name is what the approver saw, and anybody who can push can change the content.
+        problems.append(
+            f"{FILE_NAME} is about {release.digest}, and the branch {branch} has the name of "
+            "another model; promote the model again"
+        )
     governs = governing(repository, release.model, release.environment)
     problems += checked(deployment, release, files, governs)
     if problems:

@@ -23,7 +23,7 @@ from assay.releases.forge.base import bounded
 from assay.releases.governing import governing
 from assay.releases.layout import CHANGELOG_FILE, EVALUATION_FILE, FILE_NAME, PLAN_FILE
 from assay.releases.monitoring_plan import chosen, judged
-from assay.releases.release import MEDIA_TYPE, Override, Release, parse_release
+from assay.releases.release import MEDIA_TYPE, Override, Release
 from assay.releases.repository import Repository
 
 LABEL: Final = "assay"
@@ -138,7 +138,8 @@ def _propose(
     repository.fetch()
     path = layout.path(draft.model, draft.environment)
     content = repository.read(path)
-    current = parse_release(content, path) if content is not None else None
+    # A file that is no release is replaced, because nobody can roll back to it either.
+    current = eligibility.release_at(repository, path)
     plan = chosen(repository, draft, plan, judged(services, assessment.admitted, draft.reports))
     release = replace(
         draft,
@@ -149,6 +150,8 @@ def _propose(
         # The environment has exactly this release, so there is nothing to propose.
         return Promotion(current, "released", "", repository.head, None, "", "")
     changes = changelog(services, release, current, assessment)
+    if content is not None and current is None:
+        changes = f"{changes}\nThe current {path} is no valid release, and is replaced.\n"
     shown = evaluation.files(release, Evidence.of(services.store, release), assessment)
     files = {FILE_NAME: release.render(), CHANGELOG_FILE: changes.encode(), **shown}
     if plan is not None:

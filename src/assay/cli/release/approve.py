@@ -24,7 +24,14 @@ def command(model_name: str, environment: str, digest: str, no_sync: bool) -> No
 
     use_defaults()
     deployment = Deployment.from_env()
-    commit = approve(deployment, model_name, environment, by=person(), digest=digest)
+    commit = approve(
+        deployment,
+        model_name,
+        environment,
+        by=person(),
+        digest=digest,
+        show=lambda release: click.echo(f"approving: {release.digest} in {release.environment}"),
+    )
     click.echo(f"merged: {commit}")
     if not no_sync:
         print_synced(sync(deployment))

@@ -56,7 +56,10 @@ class Forge(Protocol):
     """Where releases are proposed."""
 
     def find(self, branch: str) -> PullRequest | None:
-        """The pull request of a branch: the open one, else the newest."""
+        """The pull request of a branch of this repository: the open one, else the newest.
+
+        A branch of the same name in a fork is another one.
+        """
 
     def open(
         self, branch: str, base: str, title: str, body: str, labels: Sequence[str]

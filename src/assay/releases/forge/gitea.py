@@ -56,8 +56,11 @@ class GiteaForge:
             query = f"/pulls?state=all&sort=recentupdate&limit={PAGE}&page={page}"
             result = self._call(f"look for the pull request of {branch}", "GET", query) or []
             for raw in result:
-                if raw["head"]["ref"] != branch or raw["base"]["ref"] != self._base:
+                head, base = raw["head"], raw["base"]
+                if head["ref"] != branch or base["ref"] != self._base:
                     continue
+                if head["repo_id"] != base["repo_id"]:
+                    continue  # a fork may have a branch of this name
                 if raw["state"] == "open":
                     return _request(raw)
                 newest = newest or raw

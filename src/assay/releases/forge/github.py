@@ -141,8 +141,14 @@ class GitHubForge:
                 direction="desc",
             )
         )
-        opened = [native for native in result if native.state == "open"]
-        return next(iter(opened or result), None)
+        # An owner may have a fork of its own repository; one that was removed since is null.
+        own = [
+            native
+            for native in result
+            if native.head.repo is not None and native.head.repo.id == native.base.repo.id
+        ]
+        opened = [native for native in own if native.state == "open"]
+        return next(iter(opened or own), None)
 
     def _whole(self, number: int) -> "Native":
         # A list does not say who merged.

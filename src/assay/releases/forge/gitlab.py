@@ -5,6 +5,7 @@ https://docs.gitlab.com/api/merge_requests/
 As with GitHub, each retried call is one request.
 """
 
+import itertools
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any, Final, TypeVar
@@ -19,6 +20,8 @@ T = TypeVar("T")
 NAME: Final = "GitLab"
 PUBLIC: Final = "https://gitlab.com"
 _STATES: Final = {"opened": "open", "locked": "open"}
+PAGE: Final = 100
+MAX_REQUESTS: Final = 2000
 _EXISTS: Final = 409
 
 
@@ -136,10 +139,17 @@ class GitLabForge:
             state="all",
             order_by="created_at",
             sort="desc",
-            get_all=False,
+            per_page=PAGE,
+            iterator=True,
         )
-        opened = [native for native in result if native.state == "opened"]
-        return next(iter(opened or result), None)
+        newest = None
+        for native in itertools.islice(result, MAX_REQUESTS):
+            if native.source_project_id != native.target_project_id:
+                continue  # a fork may have a branch of this name
+            if native.state == "opened":
+                return native
+            newest = newest or native
+        return newest
 
     def _whole(self, number: int) -> Any:
         return self._call(
