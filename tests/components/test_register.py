@@ -4,7 +4,7 @@ import json
 import random
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +23,9 @@ from assay.components.select_best.step import select_best
 from assay.components.snapshot_data.step import snapshot_data
 from assay.components.split_data.step import split_data
 from assay.components.train.step import train
+from assay.core import attestation
 from assay.core import code_identity as code
-from assay.core.attestation import about, load
+from assay.core.attestation import Attestation, about, load
 from assay.core.digest import hex_of, is_digest
 from assay.core.execution import Context, Execution, execute
 from assay.core.signing import Verifier
@@ -55,6 +56,7 @@ from assay.models import read_info
 from simulators.forge import git
 
 ROWS = 400
+TREE = "sklearn.tree.DecisionTreeClassifier"
 
 
 @step
@@ -795,6 +797,88 @@ def test_models_that_were_measured_as_production_are_attempts_too(proof: Proof) 
     assert read_values(proof.store, counted) == {"attempts_on_test_data": 5}
 
 
+@step
+def bring(*, data: Dataset, folder: str, target: str, model: Out[Model]) -> None:
+    """A user's own step: it stores the files of a model that was trained elsewhere."""
+    del data, target
+    shutil.copytree(folder, model.path, dirs_exist_ok=True)
+
+
+def bring_first(proof: Proof, data: str, target: str, **changes: Any) -> str:
+    """Train a model at home, and be the first to write an attestation of it in the store."""
+    home = open_store((proof.root / "home").as_uri())
+    for digest in (proof.data, data):
+        shutil.copytree(proof.root / "store", proof.root / "home", dirs_exist_ok=True)
+        assert home.has(digest)
+    arguments = {
+        "data": sides(proof)["train"],
+        "target": "label",
+        "estimator": "sklearn.tree.DecisionTreeClassifier",
+        **changes,
+    }
+    made = execute(train, arguments, Context(home)).outputs["model"]
+    get_tree(home, get_manifest(home, made), proof.root / "brought")
+    brought = {"data": data, "folder": str(proof.root / "brought"), "target": target}
+    model = execute(bring, brought, proof.context).outputs["model"]
+    assert model == made
+    assert fit(proof, sides(proof)["train"], **changes) == model
+    assert [found.step for found in about(proof.store, model, None)] == ["bring", "train"]
+    return model
+
+
+def test_a_step_of_ones_own_resets_no_count_of_attempts(proof: Proof) -> None:
+    """It is the first to say how a model was made, and names a target that no other model has."""
+    model = bring_first(proof, proof.data, "zzz", hyperparameters={"max_depth": 2})
+    measure(proof, model, proof.test)
+    asked = {"model_name": "churn", "model": model, "test_data": proof.test}
+    counted = execute(resolve_production, asked, proof.context).outputs["attempts"]
+    assert read_values(proof.store, counted) == {"attempts_on_test_data": 3}
+
+
+def test_a_step_of_ones_own_hides_no_model_from_a_stricter_policy(proof: Proof) -> None:
+    strict, lax = (f"gates: [{{metric: accuracy > {least}}}]" for least in (0.99, 0.5))
+    proof.decide(strict)
+    model = bring_first(proof, proof.data, "zzz", hyperparameters={"max_depth": 2})
+    evaluation = measure(proof, model, proof.test)
+    decision = proof.decide(lax, model=model, evidence=[evaluation])
+    refused(
+        lambda: proof.register(decision, model=model, evaluation=evaluation, measurements=""),
+        RunBlocked,
+        "blocked .* on the same test data .*accuracy is .*; allowed above 0.99",
+    )
+
+
+def test_a_step_of_ones_own_says_not_what_a_model_was_made_from(proof: Proof) -> None:
+    """Neither the data that the registry shows, nor the split that the test rows come from."""
+    other = table(proof, "other.csv", ODD)
+    model = bring_first(proof, other, "label", hyperparameters={"max_depth": 2})
+    evaluation = measure(proof, model, proof.test)
+    policy = "gates: [{metric: accuracy > 0.1}]"
+
+    def enter(data: str) -> Any:
+        decision = proof.decide(policy, model=model, evidence=[evaluation], data=data)
+        arguments = {"evaluation": evaluation, "measurements": "", "data": data}
+        return proof.register(decision, model=model, **arguments)
+
+    refused(lambda: enter(other), IntegrityError, f"{model} was not made from the data {other}")
+    assert state(enter(proof.data)) == "new"
+
+
+def test_a_step_of_ones_own_hides_no_damage_behind_a_model(proof: Proof) -> None:
+    """Admission verifies the bytes that the training read, whatever else is said of the model."""
+    model = bring_first(proof, table(proof, "other.csv", ODD), "label")
+    evaluation = measure(proof, model, proof.test)
+    decision = proof.decide(model=model, evidence=[evaluation], data="")
+    rows = sides(proof)["train"]
+    part = next(e for e in get_manifest(proof.store, rows).files if e.path.endswith(".parquet"))
+    file = blob(proof, part.blob.digest)
+    file.chmod(0o644)
+    file.write_bytes(bytes(part.blob.size))
+    arguments = {"evaluation": evaluation, "measurements": "", "data": ""}
+    with pytest.raises(IntegrityError, match="damaged"):
+        proof.register(decision, model=model, **arguments)
+
+
 def test_a_policy_that_blocked_another_model_does_not_hold_up_one_that_passes_it(
     proof: Proof,
 ) -> None:
@@ -1248,3 +1332,37 @@ def test_the_number_of_a_row_makes_no_new_row_of_it(proof: Proof, tmp_path: Path
         IntegrityError,
         "of the evaluated rows .* are among those that the model was trained on",
     )
+
+
+def test_runs_about_other_models_and_rows_add_no_reads_to_a_registration(
+    proof: Proof, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Attestations are found by the digests that a decision names, however many a store has."""
+    loaded: list[str] = []
+
+    def counted(store: Store, digest: str, verifier: Verifier | None) -> Attestation:
+        loaded.append(digest)
+        return load(store, digest, verifier)
+
+    decision = proof.decide()
+    shutil.copytree(proof.root, tmp_path / "copy", symlinks=True)
+    alone = replace(proof, store=open_store((tmp_path / "copy" / "store").as_uri()))
+    for number in range(5):
+        table = tmp_path / f"{number}.csv"
+        rows = [f"{i},{number},{'yes' if i % 3 else 'no'}" for i in range(60)]
+        table.write_text("\n".join(["a,b,label", *rows]) + "\n")
+        data = execute(snapshot_data, {"data": str(table)}, proof.context).outputs["dataset"]
+        parts = execute(split_data, {"data": data, "target": "label"}, proof.context).outputs
+        given = {"data": parts["train"], "target": "label", "estimator": TREE}
+        model = execute(train, given, proof.context).outputs["model"]
+        judged = {"model": model, "test_data": parts["test"], "latency_rows": 1}
+        execute(evaluate, judged, proof.context)
+    monkeypatch.setattr(attestation, "load", counted)
+    counts = []
+    for each in (alone, proof):
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/{len(counts)}.db")
+        loaded.clear()
+        each.register(decision)
+        counts.append((len(loaded), set(loaded)))
+    assert counts[0] == counts[1]
+    assert counts[0][0] < 100

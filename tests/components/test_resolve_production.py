@@ -1,6 +1,7 @@
 """resolve_production: what is in production, by the registry's own word."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,9 @@ from assay.components.snapshot_data.step import snapshot_data
 from assay.components.split_data.step import split_data
 from assay.components.train.step import train
 from assay.core.execution import Context, execute
-from assay.core.step import Out, Record, Services
+from assay.core.step import Dataset, Model, Out, Record, Services, step
 from assay.core.store import Store, open_store
+from assay.core.tree import get_manifest, get_tree
 from assay.errors import ServiceError, UsageError
 from assay.governance.mlflow_calls import quiet
 from assay.governance.registry import Registry
@@ -22,6 +24,13 @@ from assay.releases.log import Entry, Event
 
 MODEL, OTHER, DATA = ("sha256:" + digit * 64 for digit in "abd")
 NONE = {"production": "", "production_rows": "", "production_data": "", "version": ""}
+
+
+@step
+def bring(*, rows: Dataset, folder: str, model: Out[Model]) -> None:
+    """A user's own step, which stores a model that it did not train."""
+    del rows
+    shutil.copytree(folder, model.path, dirs_exist_ok=True)
 
 
 @pytest.fixture
@@ -95,6 +104,12 @@ def test_the_rows_that_production_was_trained_on_are_those_of_its_attestation(
     assert values["production_rows"] == parts["train"]
     # What the registry's tag says, all rows, held-out ones among them, is another thing.
     assert values["production_data"] == data
+    # Nor do rows count that a user's own step names with the same model.
+    get_tree(folder_store, get_manifest(folder_store, model), tmp_path / "brought")
+    brought = {"rows": data, "folder": str(tmp_path / "brought")}
+    assert execute(bring, brought, context).outputs["model"] == model
+    values, _ = resolve(tmp_path / "2", folder_store, override=model)
+    assert values["production_rows"] == parts["train"]
 
 
 @pytest.mark.usefixtures("uri")

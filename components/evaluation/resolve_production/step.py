@@ -89,15 +89,18 @@ def _trained_on(services: Services, model: str) -> str:
     """Digest of the rows that a model was trained on, from its attestation; empty if unknown.
 
     Where executions made the same model from different rows, it is unknown which rows it has seen:
-    then it is "" too.
+    then it is "" too. What a step of a user says about a model that `train` made is left out.
     """
     from assay.core.attestation import about
     from assay.core.step import Dataset
     from assay.core.tree import get_manifest
+    from assay.governance.makers import IMPORT, TRAINING
 
+    made = about(services.store, model, services.verifier)
+    trained = [one for one in made if one.entry_point in TRAINING and one.entry_point != IMPORT]
     found = {
         digest
-        for attestation in about(services.store, model, services.verifier)
+        for attestation in trained or made
         for digest in attestation.input_digests()
         if get_manifest(services.store, digest).artifact_type == Dataset.type
     }

@@ -88,6 +88,13 @@ class CodeIdentity:
         """The digest of all three parts."""
         return of_bytes(canonical_json(self.parts))
 
+    def has_sources_of(self, other: "CodeIdentity") -> bool:
+        """Whether both have the same sources, in any environment."""
+        own, others = (
+            (each.version, each.scope, each.step, each.modules) for each in (self, other)
+        )
+        return own == others
+
 
 PARTS: Final[Mapping[int, tuple[str, str, str]]] = {
     1: ("step", "library", "requirements"),

@@ -4,12 +4,12 @@
 """
 
 import importlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
 
-from assay.core import plain_copies
+from assay.core import code_identity, plain_copies
 from assay.core.attestation import Attestation, about, load, pointers
 from assay.core.digest import PREFIX, hex_of, is_digest
 from assay.core.execution import read_cache_pointer, require_outputs
@@ -33,6 +33,51 @@ STEP_MODULES: Final = ("assay.components",)
 """Import prefixes of the steps in attestations; those of users are allowed by an option."""
 
 Progress = Callable[[str], None]
+Trust = Callable[[Attestation], bool]
+"""Whether the step of an attestation counts."""
+
+
+def from_library(attestation: Attestation) -> bool:
+    """Whether a step of the library made it, with the code of this installation."""
+    if not _is_within(attestation.entry_point, STEP_MODULES):
+        return False
+    try:
+        known = code_identity.identity_of(attestation.entry_point)
+    except StepError:
+        return False
+    return attestation.code.has_sources_of(known)
+
+
+def best(attestations: Sequence[Attestation], trusted: Trust = from_library) -> Attestation | None:
+    """Of the attestations of one artifact, the one to follow and to show.
+
+    Anybody who can run steps can write an attestation of an artifact that others made, with an
+    earlier time, other parameters and other inputs. So the step that made it decides first, and
+    the time last.
+
+    Args:
+        attestations: Of one artifact, oldest first.
+        trusted: Which steps count.
+
+    Returns:
+        The first in this order: of a step that counts; of a step of the library in another
+        version; with inputs, because an import names none; the oldest. None without attestations.
+    """
+    if len(attestations) < 2:  # noqa: PLR2004 - no choice, and no code to compare
+        return next(iter(attestations), None)
+    return min(
+        attestations,
+        key=lambda item: (
+            not trusted(item),
+            not _is_within(item.entry_point, STEP_MODULES),
+            not item.input_digests(),
+        ),
+    )
+
+
+def _is_within(entry_point: str, prefixes: Iterable[str]) -> bool:
+    module = entry_point.partition(":")[0]
+    return any(f"{module}.".startswith(f"{prefix}.") for prefix in prefixes)
 
 
 @dataclass(slots=True)
@@ -48,15 +93,18 @@ class Node:
     inputs: list[tuple[str, "Node"]] = field(default_factory=list)
 
 
-def passport(store: Store, digest: str, verifier: Verifier | None) -> Node:
+def passport(
+    store: Store, digest: str, verifier: Verifier | None, trusted: Trust = from_library
+) -> Node:
     """The graph of executions behind an artifact; an artifact that is used twice is one node.
 
-    If several executions have the same output, the first one is used.
+    If several executions have the same output, `best` selects one.
 
     Args:
         store: The store of the artifact.
         digest: Its digest.
         verifier: The configured keys; None accepts unsigned attestations.
+        trusted: Which steps count, for `best`.
 
     Returns:
         The node of the artifact.
@@ -72,11 +120,11 @@ def passport(store: Store, digest: str, verifier: Verifier | None) -> Node:
             return known[current]
         manifest = get_manifest(store, current)
         attestations = about(store, current, verifier)
-        first = attestations[0] if attestations else None
-        node = Node(current, manifest.artifact_type, first, len(attestations[1:]))
+        chosen = best(attestations, trusted)
+        node = Node(current, manifest.artifact_type, chosen, len(attestations[1:]))
         known[current] = node
-        if first is not None:
-            for name, value in first.inputs.items():
+        if chosen is not None:
+            for name, value in chosen.inputs.items():
                 values = value if isinstance(value, list) else [value]
                 node.inputs += [(name, walk(item)) for item in values if item]
         return node
@@ -111,7 +159,11 @@ class Verified:
 
 
 def verify(
-    store: Store, digest: str, verifier: Verifier | None, progress: Progress | None = None
+    store: Store,
+    digest: str,
+    verifier: Verifier | None,
+    progress: Progress | None = None,
+    trusted: Trust = from_library,
 ) -> Verified:
     """Verify an artifact and everything that it depends on.
 
@@ -128,6 +180,7 @@ def verify(
         digest: Its digest.
         verifier: The configured keys; None accepts unsigned attestations.
         progress: Called with the digest of each verified blob.
+        trusted: Which steps count, where an artifact has several attestations.
 
     Returns:
         The number of verified objects.
@@ -137,7 +190,7 @@ def verify(
         IntegrityError: Blobs do not match their digests; the message lists all of them.
         NotFoundError: A blob is not in the store.
     """
-    chain = list(nodes(passport(store, digest, verifier)))
+    chain = list(nodes(passport(store, digest, verifier, trusted)))
     problems: list[str] = []
     manifests: list[Manifest] = []
     for node in chain:
@@ -266,7 +319,7 @@ class _StoreVerification:
 
 
 def find_attestation(store: Store, digest: str, verifier: Verifier | None) -> Attestation:
-    """The attestation with a digest, or the first attestation of the artifact with that digest.
+    """The attestation with a digest, or the best attestation of the artifact with that digest.
 
     Args:
         store: The store of the attestation.
@@ -280,8 +333,8 @@ def find_attestation(store: Store, digest: str, verifier: Verifier | None) -> At
         AttestationError: The artifact has no valid attestation.
         NotFoundError: The blob does not exist.
     """
-    if attestations := about(store, digest, verifier):
-        return attestations[0]
+    if (chosen := best(about(store, digest, verifier))) is not None:
+        return chosen
     try:
         return load(store, digest, verifier)
     except (AttestationError, IntegrityError) as error:
@@ -310,8 +363,7 @@ def find_step(entry_point: str, allowed: tuple[str, ...] = ()) -> Step:
         StepError: The module does not have the step.
     """
     module_name, _, name = entry_point.partition(":")
-    admitted = (*STEP_MODULES, *allowed)
-    if not any(f"{module_name}.".startswith(f"{prefix}.") for prefix in admitted):
+    if not _is_within(entry_point, (*STEP_MODULES, *allowed)):
         raise UsageError(
             f"the step {entry_point!r} of the attestation is outside of assay.components; "
             f"if you trust it, admit it with --allow-module {module_name}"

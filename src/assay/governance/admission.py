@@ -6,7 +6,8 @@
 2. Its verdict is a pass; or a person's override of it was checked by the caller.
 3. The policy it names, judged again over the evidence it names, gives the same rows. The policy
    that governs the model, where there is one, gives a pass over the same evidence.
-4. Evaluation, measurements and data, which the registry will show, are those of this decision.
+4. Evaluation, measurements and data, which the registry will show, are those of this decision, and
+   the model was made from the data.
 5. The decision, the evidence and the model have attestations that count (signed ones, where a key
    is configured), which connect: the decision was made by the gate from that policy and evidence,
    and the evidence about the model was made from that model. Each was made by a step that counts:
@@ -21,10 +22,8 @@ Not checked are whether the code behind the attestations is correct (`assay repr
 whether the policy is strict enough (people review it).
 """
 
-import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 from assay.core.attestation import Attestation, about
@@ -36,6 +35,7 @@ from assay.core.tree import get_manifest, read_file
 from assay.documents import shown, some
 from assay.errors import RUN_AGAIN, AttestationError, IntegrityError, RunBlocked, RunInconclusive
 from assay.evidence.format import FILE_NAME, MAX_EVIDENCE_BYTES, EvidenceDocument
+from assay.governance.described import info_of
 from assay.governance.disjoint import require_disjoint, require_rows
 from assay.governance.makers import (
     EVIDENCE,
@@ -57,9 +57,7 @@ from assay.governance.policy import (
 )
 from assay.governance.policy import Decision as Judgement
 from assay.governance.registry import ModelVersion
-from assay.models.info import INFO_FILE, MAX_INFO_BYTES, read_info
 
-GATE: Final = "gate"
 EVALUATION: Final = "evaluation"
 
 
@@ -90,6 +88,8 @@ class Assessment:
     """Who made the model, the decision and each piece of evidence."""
     notes: tuple[str, ...]
     """Notes for approvers on what could not be proved."""
+    admitted: Admitted
+    """The steps that count."""
     governing: Governing | None = None
     governed: Judgement | None = None
     """The decision under the governing policy."""
@@ -151,7 +151,7 @@ def check(
             _require_pass(governed, f"under the governing policy {governing.place} the verdict")
         policy = governing.content
     # Check 4.
-    data = _require_same(services, judgement, shown, data)
+    data = _require_same(judgement, shown, data)
     # Check 5.
     parsed = parse_policy(policy)
     admitted = Admitted(parsed.steps)
@@ -171,14 +171,20 @@ def check(
         {*tested, judgement.test_data} - {""},
         parsed.seen_rows_share,
     )
-    notes += _chosen_rows(services, admitted, judgement, data)
+    behind = _behind(services, admitted, training.input_digests())
+    if data and data not in behind:
+        raise IntegrityError(
+            f"the model {model} was not made from the data {data}; give the dataset that "
+            f"`assay passport {model}` shows"
+        )
+    notes += _chosen_rows(services, admitted, judgement.test_data, behind, data)
     _require_modules(services, model, parsed.allowed_modules)
     _require_counted(services, admitted, documents)
     # Check 7. The model is already behind the decision, unless no evidence is about it.
-    verify(services.store, decision.digest, services.verifier)
-    behind = nodes(passport(services.store, decision.digest, services.verifier))
-    if model not in {node.digest for node in behind}:
-        verify(services.store, model, services.verifier)
+    for digest in (decision.digest, model):
+        if digest == model and model in _behind(services, admitted, [decision.digest]):
+            continue
+        verify(services.store, digest, services.verifier, trusted=admitted.counts)
     return Assessment(
         decision.digest,
         judgement,
@@ -187,6 +193,7 @@ def check(
         documents,
         makers,
         notes,
+        admitted,
         governing,
         governed,
     )
@@ -313,7 +320,7 @@ def judged_policy(store: Store, artifact: str) -> bytes:
     return _file(store, artifact, "policy.yaml", MAX_POLICY_BYTES)
 
 
-def _require_same(services: Services, judgement: Judgement, shown: Sequence[str], data: str) -> str:
+def _require_same(judgement: Judgement, shown: Sequence[str], data: str) -> str:
     """The dataset to name, after checking that all evidence to show belongs to the decision."""
     for digest in shown:
         if digest not in judgement.evidence:
@@ -325,15 +332,16 @@ def _require_same(services: Services, judgement: Judgement, shown: Sequence[str]
         raise IntegrityError(
             f"the decision names {judgement.data} as the data, not {data}; give the same to both"
         )
-    data = data or judgement.data
-    if data:
-        behind = nodes(passport(services.store, judgement.model, services.verifier))
-        if data not in {node.digest for node in behind}:
-            raise IntegrityError(
-                f"the model {judgement.model} was not made from the data {data}; give the dataset "
-                f"that `assay passport {judgement.model}` shows"
-            )
-    return data
+    return data or judgement.data
+
+
+def _behind(services: Services, admitted: Admitted, digests: Iterable[str]) -> set[str]:
+    """Artifacts, and all that they were made from."""
+    return {
+        node.digest
+        for digest in digests
+        for node in nodes(passport(services.store, digest, services.verifier, admitted.counts))
+    }
 
 
 def _connected(
@@ -349,8 +357,7 @@ def _connected(
     judged = [
         attestation
         for attestation in about(store, decision, verifier)
-        if attestation.step == GATE
-        and named <= set(attestation.input_digests())
+        if named <= set(attestation.input_digests())
         and attestation.parameters.get("model") == judgement.model
     ]
     if not judged:
@@ -382,28 +389,35 @@ def _connected(
 
 
 def _chosen_rows(
-    services: Services, admitted: Admitted, judgement: Judgement, data: str
+    services: Services, admitted: Admitted, rows: str, behind: Collection[str], data: str
 ) -> tuple[str, ...]:
     """A note about test rows that may have been selected; empty for a whole test part.
 
     Test rows of one's own are valid, but they can be selected in favour of a model.
+
+    Args:
+        services: The store, and whose signatures count.
+        admitted: The steps that count.
+        rows: Digest of the test rows.
+        behind: What the training read, and what that was made from.
+        data: The dataset that the registry will name, or "".
+
+    Returns:
+        The note, or nothing.
     """
-    store, verifier = services.store, services.verifier
-    behind = {node.digest for node in nodes(passport(store, judgement.model, verifier))}
-    for attestation in about(store, judgement.test_data, verifier):
+    for attestation in about(services.store, rows, services.verifier):
         parts = {name: output.digest for name, output in attestation.outputs.items()}
         if (
             attestation.entry_point == SPLIT
             and not admitted.objection(attestation, {SPLIT})
-            and parts.get("test") == judgement.test_data
+            and parts.get("test") == rows
             and parts.get("train") in behind
         ):
             whole = str(attestation.inputs.get("data"))
-            above = {node.digest for node in nodes(passport(store, whole, verifier))}
-            if not data or data in above:
+            if not data or data in _behind(services, admitted, [whole]):
                 return ()
     note = (
-        f"the test rows {judgement.test_data} are not the test part of the split_data that the "
+        f"the test rows {rows} are not the test part of the split_data that the "
         "model's training rows come from, so the user of the run may have selected them"
     )
     return (note,)
@@ -414,10 +428,7 @@ def _require_modules(services: Services, model: str, allowed: Sequence[str]) -> 
 
     The platform limits what may be loaded; the policy selects from that.
     """
-    content = _file(services.store, model, INFO_FILE, MAX_INFO_BYTES)
-    with tempfile.TemporaryDirectory(prefix="assay-model-") as folder:
-        Path(folder, INFO_FILE).write_bytes(content)
-        used = read_info(Path(folder)).allowed_modules
+    used = info_of(services.store, model).allowed_modules
     outside = [
         name
         for name in used

@@ -5,11 +5,12 @@ models that were measured on the same rows are counted, each once, whatever thei
 attestations in the store.
 """
 
-from assay.core.attestation import about, using
+from assay.core.attestation import using
 from assay.core.step import Model, Services
 from assay.core.tree import get_manifest
 from assay.errors import IntegrityError, NotFoundError
 from assay.evidence.format import EvidenceDocument
+from assay.governance.described import info_of
 from assay.governance.policy import ATTEMPTS
 
 
@@ -35,7 +36,7 @@ def _may_be_model(services: Services, digest: str) -> bool:
 def count(services: Services, model: str, test_data: str) -> int:
     """The number of models for the same target that were tried on `test_data`, `model` included.
 
-    A model without a target, or that the store does not have, counts.
+    A model whose target cannot be read, because it was removed or damaged, counts.
 
     Args:
         services: The store, and whose signatures count.
@@ -72,6 +73,11 @@ def evidence(services: Services, model: str, test_data: str) -> EvidenceDocument
 
 
 def target_of(services: Services, model: str) -> str:
-    """The column that a model predicts, from its attestation; "" without one."""
-    attestations = about(services.store, model, services.verifier)
-    return str(attestations[0].parameters.get("target", "")) if attestations else ""
+    """The column that a model predicts, from its own file; "" if it cannot be read.
+
+    An attestation cannot say it: anybody can write one of a model that others made.
+    """
+    try:
+        return info_of(services.store, model).target
+    except (NotFoundError, IntegrityError):
+        return ""

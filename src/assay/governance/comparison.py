@@ -7,10 +7,12 @@ from typing import Any, Final
 from assay.core.attestation import Attestation, about, using
 from assay.core.digest import parse_canonical_json
 from assay.core.manifest import Manifest
+from assay.core.provenance import best
 from assay.core.signing import Verifier
 from assay.core.store import Store
 from assay.core.tree import get_manifest, read_file
 from assay.evidence.format import MAX_EVIDENCE_BYTES, EvidenceDocument
+from assay.governance.makers import EVALUATE, VALIDATE
 
 MAX_SCHEMA_BYTES: Final = 16 << 20
 
@@ -55,14 +57,14 @@ def properties(store: Store, manifest: Manifest, verifier: Verifier | None) -> d
     """
     result: dict[str, Any] = {"digest": manifest.digest, "bytes": manifest.size}
     result.update({f"annotation {name}": value for name, value in manifest.annotations.items()})
-    attestations = about(store, manifest.digest, verifier)
-    if attestations:
-        result.update(_execution_properties(store, attestations[0]))
+    made = best(about(store, manifest.digest, verifier))
+    if made is not None:
+        result.update(_execution_properties(store, made))
     result.update(_schema_properties(store, manifest))
     for attestation in using(store, manifest.digest, verifier):
         for name, output in attestation.outputs.items():
             # Only evidence about this artifact alone; a comparison is about two.
-            if attestation.step in {"evaluate", "validate_data"}:
+            if attestation.entry_point in {EVALUATE, VALIDATE}:
                 values = evidence_values(store, output.digest)
                 result.update({f"{attestation.step} {name}: {k}": v for k, v in values.items()})
     result.update({f"file {entry.path}": entry.blob.digest for entry in manifest.files})

@@ -22,6 +22,7 @@ from assay.core.step import Dataset, Services
 from assay.core.tree import get_manifest, get_tree, read_file, remove_tree
 from assay.errors import IntegrityError
 from assay.evidence.format import EvidenceDocument
+from assay.governance.described import info_of
 from assay.governance.makers import IMPORT, SELECT, SPLIT, TRAINING, Admitted
 
 if TYPE_CHECKING:
@@ -151,18 +152,7 @@ def _other_rows(name: str, role: str, rows: str, model: str) -> IntegrityError:
 
 def _used_columns(services: Services, model: str) -> frozenset[str]:
     """The columns that a model uses: its features and its target."""
-    from assay.models.info import INFO_FILE, MAX_INFO_BYTES, read_info
-
-    content = read_file(
-        services.store, get_manifest(services.store, model), INFO_FILE, MAX_INFO_BYTES
-    )
-    if content is None:
-        raise IntegrityError(
-            f"the model {model} has no {INFO_FILE}, which lists the columns that it uses"
-        )
-    with tempfile.TemporaryDirectory(prefix="assay-model-") as folder:
-        Path(folder, INFO_FILE).write_bytes(content)
-        info = read_info(Path(folder))
+    info = info_of(services.store, model)
     return frozenset((*info.features, info.target))
 
 
@@ -241,8 +231,8 @@ class _Proof:
             if _is_dataset(self._services, digest):
                 result.add(digest)
             else:
-                for maker in self._about(digest)[:1]:
-                    result |= self._datasets(maker, seen)
+                maker = self._admitted.best(self._about(digest))
+                result |= self._datasets(maker, seen) if maker is not None else set()
         return result
 
     def rows_of(self, model: str) -> list[set[str]]:

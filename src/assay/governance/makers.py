@@ -9,9 +9,8 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from assay.core import code_identity as code
 from assay.core.attestation import Attestation
-from assay.core.code_identity import CodeIdentity
+from assay.core.provenance import best, from_library
 from assay.errors import RUN_AGAIN
 from assay.governance.policy import StepRule
 from assay.governance.policy.names import STAGES
@@ -19,6 +18,9 @@ from assay.governance.policy.names import STAGES
 _LIBRARY: Final = "assay.components.{0}.step:{0}"
 GATE: Final = _LIBRARY.format("gate")
 SPLIT: Final = _LIBRARY.format("split_data")
+VALIDATE: Final = _LIBRARY.format("validate_data")
+EVALUATE: Final = _LIBRARY.format("evaluate")
+CHECK_MONITORING: Final = _LIBRARY.format("check_monitoring")
 SELECT: Final = _LIBRARY.format("select_best")
 RELEASE_EVIDENCE: Final = _LIBRARY.format("release_evidence")
 IMPORT: Final = _LIBRARY.format("import_artifact")
@@ -62,7 +64,7 @@ class Admitted:
         if any(not rule.code or rule.code == attestation.code_digest for rule in named):
             return ""
         if entry in library:
-            if _is_known(attestation.code, code.identity_of(entry)):
+            if from_library(attestation):
                 return ""
             return (
                 f"was made by {entry} with other code ({attestation.code_digest}) than that of "
@@ -82,6 +84,14 @@ class Admitted:
             "policy name it under 'steps' if you trust it"
         )
 
+    def counts(self, attestation: Attestation) -> bool:
+        """Whether the step is one of the library's, for any work, or one that the policy names."""
+        return from_library(attestation) or not self.objection(attestation, ())
+
+    def best(self, attestations: Sequence[Attestation]) -> Attestation | None:
+        """The attestation to follow; see `assay.core.provenance.best`."""
+        return best(attestations, self.counts)
+
     def first(
         self, attestations: Iterable[Attestation], library: Collection[str]
     ) -> tuple[Attestation | None, str]:
@@ -93,12 +103,6 @@ class Admitted:
                 return attestation, ""
             objections.append(objection)
         return None, next(iter(objections), "")
-
-
-def _is_known(made_by: CodeIdentity, known: CodeIdentity) -> bool:
-    """Whether two identities have the same sources, in any environment."""
-    own = (known.version, known.scope, known.step, known.modules)
-    return (made_by.version, made_by.scope, made_by.step, made_by.modules) == own
 
 
 def maker(what: str, digest: str, attestation: Attestation) -> Maker:

@@ -105,9 +105,19 @@ def read_info(folder: Path) -> ModelInfo:
     try:
         if path.stat().st_size > MAX_INFO_BYTES:
             raise IntegrityError(f"{INFO_FILE}: larger than {MAX_INFO_BYTES} bytes")
-        raw = parse_canonical_json(path.read_bytes(), INFO_FILE)
+        content = path.read_bytes()
     except OSError as error:
         raise IntegrityError(f"not a model: {INFO_FILE} cannot be read ({error})") from error
+    return parse_info(content)
+
+
+def parse_info(content: bytes) -> ModelInfo:
+    """The description of a model, from the bytes of its file.
+
+    Raises:
+        IntegrityError: Malformed, or of an unknown version.
+    """
+    raw = parse_canonical_json(content, INFO_FILE)
     if not isinstance(raw, dict) or raw.get("format") != FORMAT:
         raise IntegrityError(
             f"{INFO_FILE}: not of format {FORMAT}; was it created by another version?"

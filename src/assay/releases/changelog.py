@@ -15,6 +15,7 @@ from typing import Any, Final
 from assay.core.attestation import COMMIT, Attestation, about
 from assay.core.git import Git, GitError
 from assay.core.manifest import Manifest
+from assay.core.provenance import best
 from assay.core.settings import SOURCE_REPOSITORY
 from assay.core.step import Services
 from assay.core.store import Store
@@ -52,20 +53,31 @@ class ReleaseContent:
     policy: str
 
     @classmethod
-    def of(cls, services: Services, release: Release) -> "ReleaseContent":
+    def of(
+        cls, services: Services, release: Release, training: Attestation | None = None
+    ) -> "ReleaseContent":
         """Read all of it from the store.
+
+        Args:
+            services: The store, and whose signatures count.
+            release: The release.
+            training: How the model was made, if admission has checked it.
+
+        Returns:
+            The release with all that the changelog compares.
 
         Raises:
             IntegrityError: A blob does not match its digest.
             NotFoundError: A blob is not in the store.
         """
         store = services.store
-        attestations = about(store, release.digest, services.verifier)
-        data = attestations[0].inputs.get("data") if attestations else ""
+        if training is None:
+            training = best(about(store, release.digest, services.verifier))
+        data = training.inputs.get("data") if training else ""
         return cls(
             release,
             get_manifest(store, release.digest),
-            attestations[0] if attestations else None,
+            training,
             Evidence.of(store, release),
             get_manifest(store, str(data)) if data else None,
             _text_file(store, release.policy, "policy.yaml", MAX_POLICY_BYTES),
@@ -95,7 +107,7 @@ def changelog(
     """
     title = f"# Changes of {markdown_text(release.model)} in {release.environment}\n"
     warning = "\n".join(filter(None, [override_text(release), assessment_text(assessment)]))
-    new = ReleaseContent.of(services, release)
+    new = ReleaseContent.of(services, release, assessment.training)
     if current is None:
         return "\n".join([title, warning, _first(new)])
     try:

@@ -19,6 +19,7 @@ from typing import Final
 from assay.core import plain_copies
 from assay.core.attestation import about, using
 from assay.core.digest import of_bytes
+from assay.core.provenance import best
 from assay.core.step import Decision, Services
 from assay.core.store import Store
 from assay.core.tree import get_manifest, get_tree, remove_tree
@@ -32,6 +33,7 @@ from assay.errors import (
     UsageError,
 )
 from assay.governance import admission
+from assay.governance.makers import GATE
 from assay.governance.policy import Decision as Judgement
 from assay.governance.policy import Verdict, read_decision
 from assay.governance.registry import CANDIDATE, MODEL_TAG, PRODUCTION, ModelVersion, Registry
@@ -103,9 +105,9 @@ def decision_of(services: Services, model: str, version: ModelVersion | None) ->
         for evaluated in using(store, model, verifier)
         for output in evaluated.outputs.values()
         for attestation in using(store, output.digest, verifier)
-        if attestation.step == admission.GATE
+        if attestation.entry_point == GATE
         and attestation.parameters.get("model") == model
-        and "decision" in attestation.outputs  # any step may have this name
+        and "decision" in attestation.outputs  # a statement that was written manually may lack it
     }
     if not result and refused is not None:
         raise refused
@@ -351,8 +353,8 @@ def reports_of(store: Store, judgement: Judgement) -> dict[str, str]:
 
 def evaluation_run(services: Services, evaluation: str) -> str:
     """The id of the run that evaluated; "" for a run without an id."""
-    attestations = about(services.store, evaluation, services.verifier)
-    return attestations[0].details.invocation if attestations else ""
+    measured = best(about(services.store, evaluation, services.verifier))
+    return measured.details.invocation if measured else ""
 
 
 def version_of(registry: Registry, release: Release) -> ModelVersion:
@@ -423,6 +425,13 @@ def problems(
             for name, (given, right) in expected.items()
             if given != right
         ]
+        plans = monitoring_plan.judged(services, assessment.admitted, release.reports)
+        names = list(map(of_bytes, plans))
+        if names and release.monitoring not in names:
+            result.append(
+                f"monitoring is {release.monitoring or 'none'}, the plan that the gate judged is "
+                f"{' or '.join(names)}"
+            )
         right = release.override in overrides if overrides else release.override is None
         if not right:
             holds = ", ".join(given.statement for given in overrides) or "none"
@@ -436,15 +445,6 @@ def problems(
         admission.require_own_drill(services, judged, release.model)
         if not overrides:
             require_compared(services, release.model, release.environment, judged)
-    except AssayError as error:
-        result.append(str(error))
-    try:
-        measured = monitoring_plan.judged(services, release.reports)
-        if measured is not None and release.monitoring != of_bytes(measured):
-            result.append(
-                f"monitoring is {release.monitoring or 'none'}, the plan that the gate judged is "
-                f"{of_bytes(measured)}"
-            )
     except AssayError as error:
         result.append(str(error))
     result += plan_problems(release, files)

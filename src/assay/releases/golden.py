@@ -12,6 +12,7 @@ from typing import Any, Final
 from assay.core.attestation import about
 from assay.core.digest import canonical_json, parse_canonical_json
 from assay.core.manifest import require_type
+from assay.core.provenance import best
 from assay.core.step import Services
 from assay.core.store import Store
 from assay.core.tree import get_manifest, get_tree, put_tree, read_file, remove_tree
@@ -124,8 +125,8 @@ def _predict(services: Services, model: str, rows: Path) -> dict[str, Any]:
     from assay import data as dataset
     from assay.models import fixed_threads, load
 
-    trained = about(services.store, model, services.verifier)
-    allowed = trained[0].parameters.get("allowed_modules", []) if trained else []
+    trained = best(about(services.store, model, services.verifier))
+    allowed = trained.parameters.get("allowed_modules", []) if trained else []
     with tempfile.TemporaryDirectory(prefix="assay-golden-") as scratch:
         folder = Path(scratch, "model")
         get_tree(services.store, get_manifest(services.store, model), folder)

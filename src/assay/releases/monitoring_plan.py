@@ -4,56 +4,61 @@ The gate judged how soon one plan detects faults, so exactly that plan is releas
 model that was judged without one may get a plan, or keeps that of its environment.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from assay.core.attestation import about
 from assay.core.digest import of_bytes
 from assay.core.step import Services
+from assay.core.store import Store
 from assay.core.tree import get_manifest, read_file
 from assay.errors import IntegrityError, UsageError
+from assay.governance.makers import CHECK_MONITORING, Admitted
 from assay.monitoring import FILE_NAME, parse_plan
 from assay.monitoring.plan import MAX_PLAN_BYTES
 from assay.releases import layout
 from assay.releases.release import Release
 from assay.releases.repository import Repository
 
-CHECK = "check_monitoring"
 REPORT = "monitoring"
 
 
-def judged(services: Services, reports: Mapping[str, str]) -> bytes | None:
-    """The plan that the gate's evidence was measured with.
+def judged(services: Services, admitted: Admitted, reports: Mapping[str, str]) -> list[bytes]:
+    """The plans that the gate's evidence was measured with.
+
+    Two plans give the same evidence if they differ in what it does not show, such as comments.
 
     Args:
         services: The store, and whose signatures count.
+        admitted: The steps that count.
         reports: The evidence that was judged, by kind.
 
     Returns:
-        Its bytes; None when no plan was judged.
+        Their bytes, in the order of the measurements; empty when no plan was judged.
 
     Raises:
-        IntegrityError: The plan does not match its digest.
-        NotFoundError: The plan is not in the store.
+        IntegrityError: A plan does not match its digest.
+        NotFoundError: A plan is not in the store.
     """
     report = reports.get(REPORT)
-    attestations = about(services.store, report, services.verifier) if report else []
-    plans = [
-        attestation.inputs["plan"] for attestation in attestations if attestation.step == CHECK
-    ]
-    for plan in plans:
-        if not isinstance(plan, str) or not plan:
-            continue
-        manifest = get_manifest(services.store, plan)
-        data = read_file(services.store, manifest, FILE_NAME, MAX_PLAN_BYTES)
-        if data is None:
-            raise IntegrityError(f"{plan} has no {FILE_NAME}")
-        return data
-    return None
+    named = {
+        str(plan): None
+        for attestation in (about(services.store, report, services.verifier) if report else ())
+        if not admitted.objection(attestation, {CHECK_MONITORING})
+        and (plan := attestation.inputs.get("plan"))
+    }
+    return list(dict.fromkeys(_content(services.store, plan) for plan in named))
+
+
+def _content(store: Store, plan: str) -> bytes:
+    data = read_file(store, get_manifest(store, plan), FILE_NAME, MAX_PLAN_BYTES)
+    if data is None:
+        raise IntegrityError(f"{plan} has no {FILE_NAME}")
+    return data
 
 
 def chosen(
-    repository: Repository, release: Release, given: bytes | None, measured: bytes | None
+    repository: Repository, release: Release, given: bytes | None, measured: Sequence[bytes]
 ) -> bytes | None:
     """The plan to release with: the measured, the given, or the current one.
 
@@ -67,17 +72,24 @@ def chosen(
         Its bytes; None for none.
 
     Raises:
-        UsageError: The given plan does not parse, or differs from the measured one.
+        UsageError: The given plan does not parse, or is not among the measured ones; or none is
+            given, and there are several.
     """
     if given is not None:
         parse_plan(given)
-    if measured is not None:
-        if given not in {None, measured}:
+    if measured:
+        names = ", ".join(map(of_bytes, measured))
+        if given is None and len(measured) > 1:
             raise UsageError(
-                "monitoring: not the plan that the gate judged this model with "
-                f"({of_bytes(measured)}); leave it out, or run the pipeline with the new plan"
+                f"the gate judged this model with several monitoring plans ({names}), and their "
+                "evidence is the same; name the one to release with --monitoring"
             )
-        return measured
+        if given not in {None, *measured}:
+            raise UsageError(
+                f"monitoring: not the plan that the gate judged this model with ({names}); leave "
+                "it out, or run the pipeline with the new plan"
+            )
+        return given or measured[0]
     if given is not None:
         return given
     for environment in filter(None, [release.environment, layout.below(release.environment)]):

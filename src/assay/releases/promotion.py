@@ -139,7 +139,7 @@ def _propose(
     path = layout.path(draft.model, draft.environment)
     content = repository.read(path)
     current = parse_release(content, path) if content is not None else None
-    plan = chosen(repository, draft, plan, judged(services, draft.reports))
+    plan = chosen(repository, draft, plan, judged(services, assessment.admitted, draft.reports))
     release = replace(
         draft,
         monitoring=of_bytes(plan) if plan is not None else "",
@@ -204,7 +204,7 @@ def _body(release: Release, changes: str, shown: str) -> str:
         "---",
         "",
         # A forge shows no figures in a description; they are files of the branch.
-        "\n".join(line for line in shown.splitlines() if not line.startswith("![")),
+        "\n".join(line for line in shown.split("\n") if not line.startswith("![")),
     ]
     return bounded("\n".join(rows))
 

@@ -139,7 +139,8 @@ class Repository:
         """Remote branches that begin with `prefix`."""
         root = "refs/remotes/origin/"
         result = self._git("for-each-ref", "--format=%(refname)", root)
-        names = [line.removeprefix(root) for line in result.splitlines()]
+        # Not `splitlines`: Git admits other line separators in a name, such as U+2028.
+        names = [line.removeprefix(root) for line in result.split("\n")]
         return [name for name in names if name.startswith(prefix)]
 
     def fetch(self) -> None:
@@ -239,9 +240,12 @@ class Repository:
         return result
 
     def contains(self, commit: str) -> bool:
-        """Whether a commit was merged into the branch."""
+        """Whether a commit was merged into the branch; False for ""."""
         with contextlib.suppress(ServiceError):  # they share no commit
-            return bool(self.head) and self._git("merge-base", self.head, _id(commit)) == commit
+            return (
+                bool(self.head and commit)
+                and self._git("merge-base", self.head, _id(commit)) == commit
+            )
         return False
 
     def changed_in_folder(self) -> list[str]:
@@ -336,7 +340,7 @@ class Repository:
         try:
             tree = self._git("merge-tree", "--write-tree", "--name-only", self.head, _id(commit))
         except ServiceError as error:
-            listing = getattr(error.__cause__, "output", b"").decode(errors="replace").splitlines()
+            listing = getattr(error.__cause__, "output", b"").decode(errors="replace").split("\n")
             # The tree's name, the files in conflict, an empty line, and messages.
             named = itertools.takewhile(bool, (line.strip() for line in listing[1:]))
             shown = ", ".join(sorted(set(named))) or "its files"
@@ -344,7 +348,7 @@ class Repository:
                 f"cannot merge: {shown} changed on {self.settings.branch} since this was proposed; "
                 "promote the model again, and review the new proposal"
             ) from error
-        return self._commit_tree(tree.splitlines()[0], [self.head, commit], message, author)
+        return self._commit_tree(tree.partition("\n")[0], [self.head, commit], message, author)
 
     def same_tree(self, left: str, right: str) -> bool:
         """Whether two commits hold the same files."""

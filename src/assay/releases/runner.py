@@ -99,7 +99,7 @@ class Runner:
         if token := self._settings.token:
             output = output.replace(token, "***")
         output = re.sub(r"//[^/@\s]*@", "//", output)
-        lines = [line.strip() for line in output.splitlines() if line.strip()]
+        lines = [line.strip() for line in output.split("\n") if line.strip()]
         first = next((line for line in lines if "fatal" in line or "error" in line), "")
         shown = f"deployment repository {self._settings.url}: cannot {what}"
         output_line = (first or " ".join(lines))[:300]

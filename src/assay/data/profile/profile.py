@@ -248,7 +248,9 @@ def _of_categories(kind: str, array: "pa.Array", limit: int | None) -> Profile:
         present = present.dictionary_encode()
     numbers = np.bincount(np.from_dlpack(present.indices), minlength=len(present.dictionary))
     used = np.flatnonzero(numbers)
-    values = present.dictionary.take(pa.array(used)).to_pylist()
+    # `pa.array` would import pandas.
+    places = pa.Array.from_buffers(pa.int64(), len(used), [None, pa.py_buffer(used)])
+    values = present.dictionary.take(places).to_pylist()
     counts: dict[str, int] = {}
     for value, number in zip(values, numbers[used].tolist(), strict=True):
         text = keys.short(str(value))
