@@ -76,6 +76,7 @@ def fit(dataset: Path, settings: Settings, folder: Path) -> tuple[ModelInfo, lis
         seed=settings.seed,
         threads=settings.threads,
         allowed_modules=settings.allowed_modules,
+        classes=target.classes,
     )
     _require_kind(estimator, target.task, settings)
     pipeline = make_pipeline(estimator, columns.numeric, columns.categorical, frame)

@@ -14,8 +14,10 @@ distinguish the two, and MLflow passes a table on as it is, so steps before the 
 equal.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
+
+from assay.errors import UsageError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,6 +28,10 @@ MISSING: Final = "(missing)"
 """The category of missing texts; in more parentheses if the training rows have this text."""
 _NO_FLAG: Final = -1
 """The category of missing booleans. A number, because encoders sort their categories."""
+MONOTONIC: Final = "monotonic_cst"
+INTERACTION: Final = "interaction_cst"
+COLUMN_ARGUMENTS: Final = (MONOTONIC, INTERACTION, "categorical_features")
+"""Arguments of estimators that refer to columns."""
 _UNSEEN: Final = -1
 """Code of missing and unseen categories for trees; codes of other categories start at 0."""
 
@@ -37,7 +43,8 @@ def make_pipeline(
 
     Args:
         estimator: An unfitted estimator. Histogram gradient boosting is configured with the
-            categorical columns.
+            categorical columns. Names of columns in `monotonic_cst` and `interaction_cst` are
+            replaced by their positions after preparation.
         numeric: Numeric and boolean columns.
         categorical: Columns to encode.
         frame: The training rows as `assay.data.read` returns them. They decide how the missing
@@ -45,6 +52,9 @@ def make_pipeline(
 
     Returns:
         The pipeline.
+
+    Raises:
+        UsageError: An argument of the estimator names a column that is not a feature.
     """
     from sklearn.compose import ColumnTransformer
     from sklearn.pipeline import Pipeline
@@ -63,6 +73,7 @@ def make_pipeline(
         ("numeric", _numbers(estimator), list(numeric)),
         *((name, steps[name], columns) for name, columns in groups.items()),
     ]
+    _set_positions(estimator, [name for _, _, columns in transformers for name in columns])
     prepare = ColumnTransformer(
         [entry for entry in transformers if entry[2]],
         remainder="drop",
@@ -86,6 +97,29 @@ def _numbers(estimator: Any) -> Any:
         return StandardScaler()
     impute = SimpleImputer(strategy="median", keep_empty_features=True)
     return Pipeline([("impute", impute), ("scale", StandardScaler())])
+
+
+def _set_positions(estimator: Any, order: Sequence[str]) -> None:
+    """Replace names of columns in arguments by positions.
+
+    Estimators with these arguments are trees, for which each column becomes one.
+    """
+    signs, groups = (getattr(estimator, name, None) for name in (MONOTONIC, INTERACTION))
+    if isinstance(signs, Mapping):
+        _require_features(MONOTONIC, list(signs), order)
+        estimator.set_params(**{MONOTONIC: [signs.get(name, 0) for name in order]})
+    if isinstance(groups, list | tuple):
+        _require_features(INTERACTION, [name for group in groups for name in group], order)
+        places = [[order.index(name) for name in group] for group in groups]
+        estimator.set_params(**{INTERACTION: places})
+
+
+def _require_features(argument: str, names: Sequence[str], order: Sequence[str]) -> None:
+    if unknown := [name for name in names if name not in order]:
+        raise UsageError(
+            f"{argument}: {', '.join(map(repr, unknown))}: not a feature of the model; it has "
+            f"{', '.join(map(repr, order))}"
+        )
 
 
 def _group(column: "pd.Series", estimator: Any) -> str:
