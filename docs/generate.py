@@ -1,10 +1,10 @@
 """Write what documentation says about code: tables of inputs, outputs, parameters and options.
 
 `python docs/generate.py` rewrites the parts between the markers of each component's
-README.md, of components.md, ui.md, profiles.md, policy.md, settings.md, exit-codes.md and
-performance.md in docs/, and the list of evidence names that the policy's parser reads. With
-`--check` it fails instead when one is stale. The tables come from the code itself, and those of
-performance.md from performance.json.
+README.md, of components.md, ui.md, profiles.md, policy.md, settings.md, exit-codes.md,
+performance.md and scale.md in docs/, and the list of evidence names that the policy's parser reads.
+With `--check` it fails instead when one is stale. The tables come from the code itself, and those
+of performance.md and scale.md from performance.json.
 """
 
 import argparse
@@ -255,7 +255,7 @@ def main() -> None:
         settings: render_settings(settings),
         codes: render_exit_codes(codes),
         components: render_components(components),
-        performance.PAGE: performance.rendered(),
+        **{page: performance.rendered(page) for page in (performance.PAGE, performance.SCALE)},
         EVIDENCE: json.dumps(_evidence(), indent=1) + "\n",
     }
     for path, text in made.items():

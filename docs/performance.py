@@ -1,8 +1,8 @@
-"""The page of measurements: docs/performance.md, from docs/performance.json.
+"""The measurements of docs/performance.md and docs/scale.md, from docs/performance.json.
 
 `python docs/performance.py` adds what the benchmarks left in `.bench` to the JSON file, and writes
-the page; `make bench` runs it last. The JSON file is committed, so that anyone can write the page
-again and compare (docs/generate.py --check).
+both pages; `make bench` runs it last. The JSON file is committed, so that anyone can write the
+pages again and compare (docs/generate.py --check).
 
 A file of `.bench` is `{"title": …, "rows": [{"name", "value", "unit", "beside", "ratio",
 "asked"}]}`; see tests/measured.py.
@@ -21,6 +21,11 @@ ROOT: Final = Path(__file__).resolve().parent.parent
 BENCH: Final = ROOT / ".bench"
 MEASURED: Final = ROOT / "docs" / "performance.json"
 PAGE: Final = ROOT / "docs" / "performance.md"
+SCALE: Final = ROOT / "docs" / "scale.md"
+PRICE: Final = "price-of-trust-1000000"
+"""The measurement that docs/scale.md is computed from, and the size of its CSV."""
+GIGABYTES: Final = 0.1303
+LARGE_GIGABYTES: Final = 100
 SCRIPT: Final = ROOT / "tests" / "benchmarks" / "plain_script.py"
 LIBRARIES: Final = (
     "numpy", "pandas", "pyarrow", "scikit-learn", "scipy", "great-expectations", "evidently",
@@ -77,7 +82,7 @@ def load(path: Path) -> dict[str, Any]:
 
 
 def parts(document: dict[str, Any]) -> dict[str, str]:
-    """The generated parts of the page by name."""
+    """The generated parts of the pages by name."""
     about = [f"| {what} | {value} |" for what, value in document["machine"].items()]
     tables = [
         f"### {one['title']}\n\n{_table(one['rows'])}" for one in document["measured"].values()
@@ -86,23 +91,42 @@ def parts(document: dict[str, Any]) -> dict[str, str]:
         "machine": "\n".join(["| | |", "| --- | --- |", *about]),
         "measured": "\n\n".join(tables),
         "script": f"```python\n{SCRIPT.read_text(encoding='utf-8')}```",
+        "scale": _scale(document["measured"].get(PRICE, {"rows": []})["rows"]),
     }
 
 
 def render(page: str, document: dict[str, Any]) -> str:
-    """The page with its generated parts made anew."""
+    """A page with its generated parts made anew."""
     for name, content in parts(document).items():
         begin, end = f"<!-- measured:{name} -->", f"<!-- /measured:{name} -->"
-        head, _, rest = page.partition(begin)
-        _, _, tail = rest.partition(end)
-        page = f"{head}{begin}\n\n{content}\n\n{end}{tail}"
+        head, found, rest = page.partition(begin)
+        if found:
+            _, _, tail = rest.partition(end)
+            page = f"{head}{begin}\n\n{content}\n\n{end}{tail}"
     return page
 
 
-def rendered() -> str:
-    """The page as it must be."""
+def rendered(page: Path) -> str:
+    """A page as it must be."""
     document = json.loads(MEASURED.read_text(encoding="utf-8"))
-    return render(PAGE.read_text(encoding="utf-8"), document)
+    return render(page.read_text(encoding="utf-8"), document)
+
+
+def _scale(rows: list[dict[str, Any]]) -> str:
+    """The costs of each step for one gigabyte of CSV and for a large table, in proportion."""
+    values = {row["name"]: row["value"] for row in rows}
+    lines = [
+        f"| step | processor seconds per GB | hours for {LARGE_GIGABYTES} GB | peak memory |",
+        "| --- | --- | --- | --- |",
+    ]
+    for name, value in values.items():
+        peak = values.get(f"{name}, peak of memory")
+        if peak is None:
+            continue
+        seconds = value / GIGABYTES
+        hours = seconds * LARGE_GIGABYTES / 3600
+        lines.append(f"| {name} | {_number(seconds)} | {_number(hours)} | {_number(peak)} MB |")
+    return "\n".join(lines)
 
 
 def _table(rows: list[dict[str, Any]]) -> str:
@@ -140,11 +164,12 @@ def _natural(item: tuple[str, Any]) -> list[Any]:
 
 
 def main() -> None:
-    """Collect, and write the JSON file and the page."""
+    """Collect, and write the JSON file and the pages."""
     document = json.loads(MEASURED.read_text(encoding="utf-8"))
     document = collect(document, BENCH, machine())
     MEASURED.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
-    PAGE.write_text(rendered(), encoding="utf-8")
+    for page in (PAGE, SCALE):
+        page.write_text(rendered(page), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,5 +1,8 @@
 """compare: two models on the same rows, and when that is enough to tell."""
 
+import html
+import math
+import re
 from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
@@ -442,13 +445,94 @@ def test_models_of_unlike_positive_classes_cannot_be_compared(
         judge(constant, income, held_out, out, primary_metric="recall")
 
 
-def test_models_of_different_tasks_or_tables_cannot_be_compared(
+def test_a_model_of_another_task_or_a_table_without_a_column_is_not_compared(
     income: Model, few_rows: Dataset, held_out: Dataset, fitted: Fit, written: Write, out: Make
 ) -> None:
     other = fitted(few_rows, target="hours_per_week", hyperparameters={"max_iter": 2})
-    with pytest.raises(UsageError, match=r"regression for 'hours_per_week'.*cannot be compared"):
-        judge(income, other, held_out, out)
+    verdict, found, _ = judge(income, other, held_out, out)
+    assert verdict == "inconclusive"
+    assert "production model predicts 'hours_per_week', and the candidate 'income'" in found.reason
     frame = dataset.read(held_out.path).drop(columns=["age"])
     narrow = written(pa.Table.from_pandas(frame, preserve_index=False))
-    with pytest.raises(UsageError, match=r"production: .*needs are missing: 'age'"):
+    with pytest.raises(UsageError, match=r"candidate: .*needs are missing: 'age'"):
         judge(income, income, narrow, out)
+
+
+def grown(rows: int, labels: list[str], *, seed: int = 0) -> pa.Table:
+    """Rows whose class is the interval of x, with some noise."""
+    random = np.random.default_rng(seed)
+    x = random.random(rows)
+    place = np.clip((x + random.normal(0, 0.02, rows)) * len(labels), 0, len(labels) - 1)
+    return pa.table({"x": x, "z": random.random(rows), "y": np.array(labels)[place.astype(int)]})
+
+
+@pytest.mark.parametrize("before", [["a", "b"], ["a", "b", "c"]], ids=["from two", "from three"])
+def test_a_class_that_production_does_not_know_counts_as_its_error(
+    written: Write, fitted: Fit, out: Make, before: list[str]
+) -> None:
+    now = [*before, "new"]
+    production = fitted(written(grown(900, before)), target="y", hyperparameters={"max_iter": 20})
+    data, new = halves(written, grown(1800, now, seed=1))
+    candidate = fitted(data, target="y", hyperparameters={"max_iter": 20})
+    verdict, found, _ = judge(candidate, production, new, out)
+    assert verdict == "pass", found.reason
+    frame = dataset.read(new.path)
+    ours, theirs = (model.load(each.path).predict(frame) for each in (candidate, production))
+    assert "new" in set(ours) - set(theirs)
+    expected = accuracy_score(frame["y"], theirs) - accuracy_score(frame["y"], ours)
+    assert found.values["regression_delta"] == pytest.approx(expected)
+    # Metrics of probabilities are defined too.
+    assert found.values["regression_delta_balanced_accuracy"] < 0  # type: ignore[operator]
+    assert math.isfinite(found.values["production_log_loss"] or math.inf)
+
+
+def test_a_new_class_is_reported(written: Write, fitted: Fit, out: Make) -> None:
+    production = fitted(
+        written(grown(300, ["a", "b"])), target="y", hyperparameters={"max_iter": 2}
+    )
+    data, new = halves(written, grown(600, ["a", "b", "new"], seed=1))
+    candidate = fitted(data, target="y", hyperparameters={"max_iter": 2})
+    values = compare(
+        candidate=candidate,
+        production=production,
+        test_data=new,
+        comparison=out(),
+        **compare.bind_parameters({}),
+    )
+    assert values is not None
+    assert "production does not know the classes 'new'; their rows count as its errors" in str(
+        values
+    )
+
+
+@pytest.mark.parametrize(
+    ("before", "reason"),
+    [
+        ({"target": "z"}, "predicts 'z', and the candidate 'y'; give another model_name"),
+        ({"labels": ["c", "d"]}, "knows none of the candidate's classes, 'a', 'b'"),
+        ({"labels": ["a", "c"]}, "does not know 'c', production's positive class"),
+        ({"labels": ["a", "b", "c"]}, "production model is multiclass, and the candidate binary"),
+        ({"column": "w"}, "production: .*columns that the model needs are missing: 'w'"),
+    ],
+)
+def test_a_production_model_that_cannot_be_compared_is_for_an_approver_to_decide(
+    written: Write, fitted: Fit, out: Make, before: dict[str, Any], reason: str
+) -> None:
+    """Otherwise no run could ever replace it."""
+    earlier = grown(600, before.get("labels", ["a", "b"]))
+    earlier = earlier.rename_columns(["x", before.get("column", "z"), "y"])
+    production = fitted(
+        written(earlier), target=before.get("target", "y"), hyperparameters={"max_iter": 5}
+    )
+    data, new = halves(written, grown(600, ["a", "b"], seed=1))
+    candidate = fitted(data, target="y", hyperparameters={"max_iter": 5})
+    verdict, found, folder = judge(candidate, production, new, out)
+    assert verdict == "inconclusive"
+    assert re.search(reason, found.reason)
+    assert found.reason.endswith("an approver may override the gate's decision")
+    assert found.values["regression_delta"] is None
+    assert html.escape(found.reason) in (folder / "report.html").read_text()
+    policy = parse_policy((resources.files("assay.components.preflight") / DEFAULT).read_bytes())
+    decision = gate(policy, {"comparison": found}, candidate.digest)
+    rows = [row for row in decision.rows if row.text.startswith(("regression", "evidence"))]
+    assert {row.outcome for row in rows} == {"inconclusive"}

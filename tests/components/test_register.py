@@ -4,7 +4,7 @@ import json
 import random
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +23,9 @@ from assay.components.select_best.step import select_best
 from assay.components.snapshot_data.step import snapshot_data
 from assay.components.split_data.step import split_data
 from assay.components.train.step import train
+from assay.core import attestation
 from assay.core import code_identity as code
-from assay.core.attestation import about, load
+from assay.core.attestation import Attestation, about, load
 from assay.core.digest import hex_of, is_digest
 from assay.core.execution import Context, Execution, execute
 from assay.core.signing import Verifier
@@ -55,6 +56,7 @@ from assay.models import read_info
 from simulators.forge import git
 
 ROWS = 400
+TREE = "sklearn.tree.DecisionTreeClassifier"
 
 
 @step
@@ -1330,3 +1332,37 @@ def test_the_number_of_a_row_makes_no_new_row_of_it(proof: Proof, tmp_path: Path
         IntegrityError,
         "of the evaluated rows .* are among those that the model was trained on",
     )
+
+
+def test_runs_about_other_models_and_rows_add_no_reads_to_a_registration(
+    proof: Proof, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Attestations are found by the digests that a decision names, however many a store has."""
+    loaded: list[str] = []
+
+    def counted(store: Store, digest: str, verifier: Verifier | None) -> Attestation:
+        loaded.append(digest)
+        return load(store, digest, verifier)
+
+    decision = proof.decide()
+    shutil.copytree(proof.root, tmp_path / "copy", symlinks=True)
+    alone = replace(proof, store=open_store((tmp_path / "copy" / "store").as_uri()))
+    for number in range(5):
+        table = tmp_path / f"{number}.csv"
+        rows = [f"{i},{number},{'yes' if i % 3 else 'no'}" for i in range(60)]
+        table.write_text("\n".join(["a,b,label", *rows]) + "\n")
+        data = execute(snapshot_data, {"data": str(table)}, proof.context).outputs["dataset"]
+        parts = execute(split_data, {"data": data, "target": "label"}, proof.context).outputs
+        given = {"data": parts["train"], "target": "label", "estimator": TREE}
+        model = execute(train, given, proof.context).outputs["model"]
+        judged = {"model": model, "test_data": parts["test"], "latency_rows": 1}
+        execute(evaluate, judged, proof.context)
+    monkeypatch.setattr(attestation, "load", counted)
+    counts = []
+    for each in (alone, proof):
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/{len(counts)}.db")
+        loaded.clear()
+        each.register(decision)
+        counts.append((len(loaded), set(loaded)))
+    assert counts[0] == counts[1]
+    assert counts[0][0] < 100

@@ -338,3 +338,72 @@ class TestTheColumnThatRowsWereSplitByInTime:
         bound = train.bind_parameters({"target": "y", "time_column": "dya"})
         with pytest.raises(UsageError, match=r"time_column.*did you mean 'day'"):
             train(data=dated, model=Out(tmp_path), **bound)
+
+
+class TestHyperparametersThatNameColumnsOrLabels:
+    """What is written about a column or a label applies to it, wherever preprocessing puts it."""
+
+    @pytest.fixture
+    def sorted_by_text(self, tmp_path: Path) -> Dataset:
+        rng = np.random.default_rng(0)
+        x, z = rng.normal(size=300), rng.normal(size=300)
+        table = pa.table(
+            {"c": ["u", "v", "w"] * 100, "x": x, "z": z, "y": x - z, "whole": (x > 0).astype(int)}
+        )
+        dataset.write(table.to_batches(), table.schema, tmp_path)
+        return Dataset(tmp_path, "sha256:" + "0" * 64)
+
+    @pytest.mark.parametrize(
+        "estimator",
+        [
+            "sklearn.ensemble.RandomForestRegressor",
+            "sklearn.ensemble.HistGradientBoostingRegressor",
+        ],
+    )
+    def test_a_constraint_applies_to_the_column_that_it_names(
+        self, sorted_by_text: Dataset, out: Callable[[], "Out[object]"], estimator: str
+    ) -> None:
+        given = {"target": "y", "estimator": estimator, "drop_columns": ["whole"]}
+        # The opposite of what the data say, so that it shows.
+        signs = {"monotonic_cst": {"x": -1}}
+        fitted = model.load(fit(sorted_by_text, out(), hyperparameters=signs, **given))
+        rows = dataset.read(sorted_by_text.path).head(20)
+        lowest, highest = (fitted.predict(rows.assign(x=value)) for value in (-2.0, 2.0))
+        assert (lowest >= highest).all()
+        lowest, highest = (fitted.predict(rows.assign(z=value)) for value in (-2.0, 2.0))
+        assert (lowest > highest).all()
+        for wrong, words in (
+            ([0, 1, -1], r"by position.*name the columns: .\"x\": 1"),
+            ({"d": 1}, "'d': not a feature of the model; it has 'x', 'z', 'c'"),
+        ):
+            with pytest.raises(UsageError, match=words):
+                fit(sorted_by_text, out(), hyperparameters={"monotonic_cst": wrong}, **given)
+
+    def test_a_weight_belongs_to_the_label_with_its_text(
+        self, sorted_by_text: Dataset, out: Callable[[], "Out[object]"]
+    ) -> None:
+        given = {"target": "whole", "estimator": "sklearn.linear_model.LogisticRegression"}
+        given |= {"drop_columns": ["x", "y"]}
+        rows = dataset.read(sorted_by_text.path)
+        for label in (0, 1):
+            weights = {"class_weight": {str(label): 100, str(1 - label): 1}}
+            fitted = model.load(fit(sorted_by_text, out(), hyperparameters=weights, **given))
+            assert set(fitted.predict(rows)) == {label}
+        weights = {"class_weight": {"2": 1}}
+        with pytest.raises(UsageError, match=r"class_weight: '2': .*such label; it has '0', '1'"):
+            fit(sorted_by_text, out(), hyperparameters=weights, **given)
+
+
+def test_a_category_that_looks_like_a_missing_value_is_not_one(
+    tmp_path: Path, out: Callable[[], "Out[object]"]
+) -> None:
+    words = ["(missing)", "u", None] * 40
+    table = pa.table({"word": words, "income": ["real", "u", "gap"] * 40})
+    dataset.write(table.to_batches(), table.schema, tmp_path)
+    data = Dataset(tmp_path, "sha256:" + "0" * 64)
+    for estimator in ("auto", "sklearn.linear_model.LogisticRegression"):
+        fitted = model.load(fit(data, out(), estimator=estimator))
+        rows = dataset.read(tmp_path)
+        assert list(fitted.predict(rows)) == list(rows["income"])
+        assert fitted.unseen_shares(rows) == {"word": 0.0}
+        assert not fitted.check_table(rows)

@@ -20,6 +20,7 @@ from assay.components.validate_data.judge import Settings, validate
 from assay.components.validate_data.step import validate_data
 from assay.core.source import fetch
 from assay.core.step import Dataset, Out, Suite, Validation
+from assay.data import columns as by_column
 from assay.data.suite import draft
 from assay.errors import UsageError
 from assay.evidence.format import EvidenceDocument
@@ -115,6 +116,26 @@ def test_adult_passes_the_suite_that_was_drafted_from_it(
     assert evidence["expectations"] == 47
     assert "drifted_columns_share" not in evidence, "no number where nothing was looked at"
     assert [item["success"] for item in result_of(folder)["expectations"]] == [True] * 47
+
+
+def test_each_column_is_read_once_for_structure_and_expectations(
+    monkeypatch: pytest.MonkeyPatch, adult: Dataset, adult_suite: Suite
+) -> None:
+    read: list[str] = []
+    together: list[int] = []
+    sound = by_column.iter_batches
+
+    def counted(folder: Path, names: list[str], *more: Any, **named: Any) -> Any:
+        read.extend(names)
+        together.append(len(names))
+        return sound(folder, names, *more, **named)
+
+    monkeypatch.setattr(by_column, "iter_batches", counted)
+    monkeypatch.setattr(by_column, "GROUP_CELLS", 100_000)
+    found = validate(adult, adult_suite, None, Settings("income", 0.5, 0.1))
+    assert found.evidence.verdict == "pass"
+    assert read == list(dataset.info(adult.path).names)
+    assert max(together) == 3, "the table is never in memory as a whole"
 
 
 def test_labels_with_a_dot_are_rejected_and_named(

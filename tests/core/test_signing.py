@@ -1,7 +1,7 @@
 """Keys with owners and roles: what `keys.yaml` may say, and who may sign what."""
 
 import json
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -152,6 +152,24 @@ def test_signatures_of_a_stolen_key_need_a_proof_of_their_time() -> None:
         lambda: person_of(verifier, signer, Role.APPROVER, "x", "an override"),
         UsageError,
         "sign with another key",
+    )
+
+
+@pytest.mark.parametrize(("days", "signs"), [(-1, False), (0, True), (30, True)])
+def test_a_key_signs_until_its_last_day_is_over(days: int, signs: bool) -> None:
+    """So a rotation can be planned: the file is distributed before the day."""
+    signer, public = pair()
+    last = (datetime.now(UTC) + timedelta(days=days)).date()
+    entry = {"owner": ANN, "roles": ["approver"], "key": public, "retired": last}
+    verifier = Verifier.from_yaml(listing(entry))
+    assert verifier.keys[0].out_of_use is not signs
+    if signs:
+        assert person_of(verifier, signer, Role.APPROVER, "x", "an override") == ANN
+        return
+    refused(
+        lambda: person_of(verifier, signer, Role.APPROVER, "x", "an override"),
+        UsageError,
+        f"was retired on {last}",
     )
 
 

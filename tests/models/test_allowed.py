@@ -109,7 +109,7 @@ def test_an_argument_that_reaches_beyond_the_estimator_is_refused(
     ("estimator", "hyperparameters"),
     [
         ("sklearn.ensemble.HistGradientBoostingClassifier",
-         {"scoring": "roc_auc", "categorical_features": ["a b", "/c"], "max_iter": 20}),
+         {"scoring": "roc_auc", "interaction_cst": [["a b", "/c"]], "max_iter": 20}),
         ("sklearn.linear_model.LogisticRegression", {"solver": "saga", "class_weight": "balanced"}),
         ("sklearn.linear_model.LogisticRegression", {"class_weight": {"<=50K": 1, ">50K": 3}}),
         ("sklearn.svm.SVC", {"kernel": "rbf", "gamma": "scale"}),

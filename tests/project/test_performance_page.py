@@ -26,8 +26,17 @@ def measure(monkeypatch: pytest.MonkeyPatch, folder: Path, name: str, *rows: mea
     measured.keep(name, f"Table {name}", rows)
 
 
-def test_the_page_is_what_its_figures_give() -> None:
-    assert performance.PAGE.read_text() == performance.rendered(), "run: make goldens"
+@pytest.mark.parametrize("page", [performance.PAGE, performance.SCALE])
+def test_a_page_is_what_its_figures_give(page: Path) -> None:
+    assert page.read_text() == performance.rendered(page), "run: make goldens"
+
+
+def test_the_costs_of_a_large_table_are_in_proportion() -> None:
+    rows = [row(name="train", value=1.303), row(name="train, peak of memory", value=500.0),
+            row(name="all steps", value=9.0)]  # fmt: skip
+    measured_once = {performance.PRICE: {"title": "P", "rows": rows}}
+    text = performance.parts({"machine": HERE, "measured": measured_once})["scale"]
+    assert text.splitlines()[2:] == ["| train | 10 | 0.278 | 500 MB |"]
 
 
 def test_a_figure_that_is_edited_by_hand_is_noticed() -> None:
@@ -96,7 +105,7 @@ def test_the_plain_script_on_the_page_runs(tmp_path: Path) -> None:
     """A reader who copies it from the page gets the metrics of the table."""
     lines = ["x,c,y", *(f"{number % 7},v{number % 3},{number % 2}" for number in range(200))]
     (tmp_path / "table.csv").write_text("\n".join(lines) + "\n")
-    script = performance.rendered().partition("```python\n")[2].partition("```")[0]
+    script = performance.rendered(performance.PAGE).partition("```python\n")[2].partition("```")[0]
     done = subprocess.run(
         [sys.executable, "-c", script, str(tmp_path / "table.csv"), "y", str(tmp_path / "model")],
         capture_output=True, text=True, check=True,

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+import yaml
 from click.testing import CliRunner
 
 from assay.cli import cli
@@ -149,24 +150,56 @@ def test_what_people_did_after_a_drill_that_was_killed_stays(
 
 @pytest.mark.parametrize("at", ["9998-01-01T00:00:00Z", "soon"])
 def test_a_drill_dated_ahead_is_no_evidence(world: Any, keys: Any, at: str) -> None:
-    world.release("one", "dev")
-    one = world.models["one"]
-    output = {"model": MODEL, "environment": "dev", "passed": True, "by": "x"}
+    rehearsed(world)
+    state_drill(world, keys.signer("runs"), at)
+    assert drill_age_of(world) is None
+    state_drill(world, keys.signer("runs"), statement.stamp(datetime.now(UTC) - timedelta(days=3)))
+    assert 2.9 < drill_age_of(world) < 3.1
 
-    def put(at: str) -> None:
-        data, media_type = statement.encode(
-            Kind.DRILL, one, {**output, "at": at}, keys.signer("runs")
-        )
-        digest = world.store.put_bytes(data, media_type).digest
-        statement.point(world.store, one, digest)
 
-    def age() -> Any:
-        return drill_age.evidence(world.services, MODEL, one).values[drill_age.EVIDENCE]
+def rehearsed(world: Any) -> None:
+    """The two rollbacks of a drill, as the release log has them."""
+    for model in ("one", "two"):
+        world.release(model, "dev")
+    world.roll_back("dev", why=drill_age.DRILL_BACK)
+    world.roll_back("dev", to=world.models["two"], why=drill_age.DRILL_FORTH)
 
-    put(at)
-    assert age() is None
-    put(statement.stamp(datetime.now(UTC) - timedelta(days=3)))
-    assert 2.9 < age() < 3.1
+
+def state_drill(world: Any, signer: Any, at: str) -> None:
+    """A statement, by any key, that dev went back to `one` and forth to `two`."""
+    one, two = (world.models[name] for name in ("one", "two"))
+    stated = {"model": MODEL, "environment": "dev", "passed": True, "by": "x", "to": one, "at": at}
+    data, media_type = statement.encode(Kind.DRILL, two, stated, signer)
+    statement.point(world.store, two, world.store.put_bytes(data, media_type).digest)
+
+
+def drill_age_of(world: Any) -> Any:
+    evidence = drill_age.evidence(world.services, MODEL, world.models["two"])
+    return evidence.values[drill_age.EVIDENCE]
+
+
+def test_a_drill_that_the_log_does_not_have_is_no_evidence(world: Any, keys: Any) -> None:
+    for model in ("one", "two"):
+        world.release(model, "dev")
+    state_drill(world, keys.signer("runs"), statement.now())
+    assert drill_age_of(world) is None
+    # A rollback of people is none either, and no half of a drill.
+    world.roll_back("dev")
+    world.roll_back("dev", to=world.models["two"], why=drill_age.DRILL_FORTH)
+    assert drill_age_of(world) is None
+
+
+def test_a_key_that_starts_pipelines_states_no_drill(
+    world: Any, keys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trigger = {"owner": "Trigger <t@example.org>", "roles": ["trigger"]}
+    listed = [*yaml.safe_load(keys.listing()), {**trigger, "key": keys.public["stranger"]}]
+    monkeypatch.setenv("ASSAY_VERIFY_KEYS", yaml.safe_dump(listed))
+    rehearsed(world)
+    state_drill(world, keys.signer("stranger"), statement.now())
+    assert drill_age_of(world) is None
+    (why,) = statement.refused(world.services, world.models["two"])
+    assert "requires a key with the role approver or recorder or runner" in str(why)
 
 
 def test_an_intent_is_completed_in_the_name_of_the_key_that_signed_it(

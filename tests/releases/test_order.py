@@ -19,6 +19,7 @@ from assay.releases import layout, log, statement
 from assay.releases.log import Event
 from assay.releases.log import entry as log_entry
 from assay.releases.release import parse_release
+from assay.releases.repository import Repository
 from assay.releases.statement import Kind
 
 import servers
@@ -166,6 +167,38 @@ def test_a_log_in_the_wrong_order_is_put_right_each_time(world: Any) -> None:
 
 
 # The alias.
+
+
+def test_a_rollback_of_a_runner_to_a_commit_that_is_nowhere_moves_no_alias(
+    world: Any, keys: Any
+) -> None:
+    for name in ("one", "two"):
+        world.release(name, "dev")
+    first = world.entries()[0]
+    entry = replace(first, event=Event.ROLLBACK, commit="1" * 40, statement="", why="because")
+    log.append(log.configured(world.services), entry, keys.signer("runs"))
+    for _ in range(2):
+        synced = world.sync()
+        (problem,) = synced.problems
+        assert "a runner's key, which alone signed it, named any commit" in problem
+        assert synced.aliases == []
+        assert world.registry.at(MODEL, "dev").model == world.models["two"]
+    assert CliRunner().invoke(cli, ["release", "sync"]).exit_code != 0
+    # The way out that it names.
+    world.roll_back("dev", to=world.models["two"])
+    assert world.sync().problems == []
+    assert states(world) == ("two", "two", "two")
+
+
+def test_a_rollback_of_a_runner_while_a_sync_has_an_older_clone_is_followed(
+    world: Any, keys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pending(world)
+    runner = world.signed_by(keys.signer("runs"))
+    before_first(monkeypatch, Repository, "odd", lambda: world.roll_back("dev", deployment=runner))
+    assert world.sync().problems == []
+    assert len(set(states(world))) == 1
+    assert world.registry.at(MODEL, "dev").model == world.models["two"]
 
 
 def test_a_slow_sync_does_not_move_the_alias_back_behind_a_rollback(

@@ -212,6 +212,11 @@ def test_attestations_of_a_stolen_key_count_when_an_approver_admits_them(
     admit(world.deployment, found, by="", why="made on a machine that nobody reached")
     assert attestation.load(world.store, status.digest, verifier).admitted_by.startswith("Ann")
     world.promote("one", "dev")
+    # Pointers to nothing, before and behind the admission, hide it from nobody.
+    subject = status.digest.removeprefix("sha256:")
+    for hexed in ("0" * 64, "f" * 64):
+        world.store.write_pointer(f"statements/{subject}/{hexed}", b"x")
+    assert attestation.load(world.store, status.digest, verifier).admitted_by.startswith("Ann")
     # What the thief signs is not among them, whatever its time.
     made = {**status.values, "forged": 1}
     forged = replace(status, values=made, digest="", signed_by="")

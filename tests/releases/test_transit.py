@@ -223,6 +223,35 @@ def test_a_pull_request_skips_no_environment(world: Any, forge: Simulator, commi
     assert world.registry.at(MODEL, "production") is None
 
 
+def test_an_entry_of_a_runner_opens_no_environment(world: Any, forge: Simulator, keys: Any) -> None:
+    """A rollback of staging that names the first commit, as if staging had been there since."""
+    for environment in ("dev", "staging"):
+        if environment == "staging":
+            assert world.sync().problems == []
+        done = world.promote("one", environment)
+        forge.merge(done.request.number, "grace")
+    staged = parse_release(proposed(world, "main", "staging"))
+    clone = world.checkout()
+    skips = replace(staged, environment="production", previous="")
+    put(clone, where("production"), skips.render())
+    forge.push(clone, "mallory")
+    world.sync()
+    (problem,) = world.sync().problems
+    assert "no environment is skipped" in problem
+    services = log.configured(world.services)
+    entry = replace(
+        log.current(world.chain(), "staging"),
+        event=log.Event.ROLLBACK,
+        commit=git(world.bare, "rev-list", "--max-parents=0", "main"),
+        statement="",
+    )
+    made = log.append(services, entry, keys.signer("runs"))
+    assert log.current(world.chain(), "staging").name == made.name
+    (problem,) = world.sync().problems
+    assert "no environment is skipped" in problem
+    assert world.registry.at(MODEL, "production") is None
+
+
 def test_staging_within_a_pull_request_does_not_open_production(
     world: Any, forge: Simulator, keys: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -117,9 +117,11 @@ def _confirmed(own: "ModelInfo", seen: "ModelInfo") -> "ModelInfo":
     from assay.models import INFO_FILE
 
     def kinds(info: "ModelInfo") -> list[str]:
-        # An encoder of whole numbers with gaps has seen floats.
-        types = [info.types[name] for name in info.features]
-        return ["float64" if kind == "int64" else kind for kind in types]
+        # An encoder of whole numbers with gaps has seen floats. Without an encoder, the type of a
+        # column whose cells in the example are all missing is unknown.
+        alike = {"int64"}, {"int64", "bool"}
+        types = [(info.types[name], name in info.numeric) for name in info.features]
+        return ["float64" if kind in alike[number] else kind for kind, number in types]
 
     pairs = {
         "task": (own.task, seen.task),
@@ -208,6 +210,8 @@ def _example(place: Path, said: Mapping[str, Any]) -> tuple["pd.DataFrame", dict
     """The input example: rows that show columns; and the types that the signature tells."""
     import pandas as pd
 
+    from assay.models.inputs import column_type
+
     example = said.get("saved_input_example_info") or {}
     signature = said.get("signature") or {}
     try:
@@ -223,6 +227,9 @@ def _example(place: Path, said: Mapping[str, Any]) -> tuple["pd.DataFrame", dict
         frame = pd.DataFrame(raw["data"], columns=[str(name) for name in raw["columns"]])
         inputs = read_json(signature["inputs"], f"{FILE}: signature", _LIMITS, error=DataError)
         types = {item["name"]: _TYPES[item["type"]] for item in inputs}
+        types |= {
+            name: "bool" for name in frame if not types[name] and column_type(frame[name]) == "bool"
+        }
         # JSON knows one kind of number; the signature says which it was.
         return frame.astype({name: _held(frame[name], types[name]) for name in frame}), types
     except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -240,7 +247,8 @@ def _held(column: "pd.Series", kind: str) -> str:
 
 
 _TYPES: Final = {
-    # Written by our own models for every number, so that a request may hold whole ones and gaps.
+    # Written by our own models for every number, and for booleans with gaps, so that a request may
+    # hold whole numbers and gaps.
     "any": "",
     "double": "float64",
     "float": "float64",

@@ -182,15 +182,18 @@ def _sum(columns: Columns, kwargs: Kwargs) -> Result | None:
         right = _whole_sums(columns, rows, total)
     elif exact:
         cells = [column.filled[rows].tolist() for column in columns]
-        right = np.array([sum(map(Fraction, row)) == total for row in zip(*cells, strict=True)])
+        found = [sum(map(Fraction, row)) == total for row in zip(*cells, strict=True)]
+        right = np.array(found, dtype=np.bool_)
     else:
         # The order of additions of floats, on which their last digits depend, is pandas'.
         return None
     return _result(columns, rows, right & _both(columns, rows), kwargs, exact=exact)
 
 
-def _largest(column: "Column") -> int | float:
-    return abs(max(column.entries.tolist(), key=abs)) if column.present else 0
+def _largest(column: "Column") -> float:
+    least, most = column.entries.min(initial=0).item(), column.entries.max(initial=0).item()
+    largest: float = max(abs(least), abs(most))
+    return largest
 
 
 def _whole_sums(columns: Columns, rows: "Places", total: float) -> "Mask":

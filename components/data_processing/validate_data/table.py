@@ -1,6 +1,6 @@
 """Expectations about a table's rows and columns, which need no values."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any, Final
 
@@ -63,7 +63,7 @@ def _set(kwargs: Kwargs, table: "DatasetInfo") -> Result:
 
 def _exists(kwargs: Kwargs, table: "DatasetInfo") -> Result:
     name, place = kwargs["column"], kwargs.get("column_index")
-    names: Sequence[Any] = table.names
+    names: list[Any] = list(table.names)
     if not place:
         return {"success": name in names, "result": {}}
     return {"success": -len(names) <= place < len(names) and names[place] == name, "result": {}}

@@ -39,7 +39,7 @@ MAX_LEAD: Final = 5
 NO_SUITE: Final = "No suite was given: the structure was checked, and no expectation."
 NO_REFERENCE: Final = "No reference was given: drift was not looked for."
 
-_FAILED: Final = ("expectation", "about", "#", "observed", "why it is there")
+_FAILED: Final = ("expectation", "about", "#", "observed", "reason")
 _ALL: Final = ("expectation", "#", "outcome", "observed", "expected")
 _DRIFT: Final = (
     "column",

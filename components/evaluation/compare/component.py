@@ -29,7 +29,8 @@ def compare(
     """Compare a candidate with the production model on rows that neither was trained on.
 
     Test rows that are equal, in a model's features and target, to a row it was trained on are left
-    out. Where the rows that a model was trained on are unknown, the verdict is inconclusive.
+    out. Where the rows that a model was trained on are unknown, or the models cannot be compared,
+    the verdict is inconclusive.
 
     Args:
         candidate: Digest of the candidate model.

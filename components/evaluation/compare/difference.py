@@ -6,7 +6,7 @@ of the regression lies below the margin, block when the whole of it lies above, 
 
 import math
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,7 +38,8 @@ if TYPE_CHECKING:
     from assay.models import LoadedModel
 
 MAX_NAMED: Final = 5
-"""Slices that the verdict's reason names; the report shows all."""
+"""Slices or classes that a text names; the report shows all slices."""
+WAY_OUT: Final = "an approver may override the gate's decision"
 ANY: Final = (-math.inf, math.inf)
 DELTAS: Final = ("regression_delta", "regression_delta_lower", "regression_delta_upper")
 
@@ -106,28 +107,19 @@ def compare(
     primary = _primary(settings, candidate)
     everything = bool(rows.new.all())
     compared = frame if everything else frame[rows.new]
-    counts = {
+    counts: dict[str, float | None] = {
         "compared_rows": float(len(compared)),
         "left_out_rows": float(len(frame) - len(compared)),
     }
-    values: dict[str, float | None] = {
-        "production_exists": 1.0,
-        "regression_margin": settings.margin,
-        "min_slice_rows": float(settings.min_slice_rows),
-        **counts,
-    }
-    notes = candidate.info.class_notes()
     if rows.unknown or len(compared) < settings.min_slice_rows:
-        # No value, so that no rule passes; the verdict is inconclusive.
         reason = rows.unknown or _too_few(len(compared), len(frame), settings)
-        for name in (*DELTAS, *names_of(primary)):
-            values[name], notes[name] = None, reason
-        evidence = EvidenceDocument(subjects, values, {}, notes, "inconclusive", reason)
-        return Difference(primary, evidence)
+        return not_compared(candidate, reason, settings, subjects, counts)
+    values = _values(settings, counts)
+    notes = candidate.info.class_notes()
     if not everything:
         for model in (candidate, production):
             model.check_table(compared)
-    ours, theirs = predict(candidate, compared), predict(production, compared)
+    ours, theirs = predict(candidate, compared), predict(production, compared, candidate)
     require_primary(settings.primary_metric, list(metrics(ours)), candidate.task)
     same = subjects["model"] == subjects["production"]
     delta, bounds = _regression(primary, ours, theirs, settings, same=same)
@@ -164,6 +156,40 @@ def compare(
     return Difference(primary, evidence, slices)
 
 
+def not_compared(
+    candidate: "LoadedModel",
+    reason: str,
+    settings: Settings,
+    subjects: dict[str, str],
+    counts: dict[str, float | None],
+) -> Difference:
+    """An inconclusive result.
+
+    Args:
+        candidate: The candidate model.
+        reason: Why the difference is unknown.
+        settings: The step's parameters.
+        subjects: What the evidence is about.
+        counts: Numbers of compared and left out rows; None if unknown.
+    """
+    primary = _primary(settings, candidate)
+    values, notes = _values(settings, counts), candidate.info.class_notes()
+    # No value, so that no rule passes.
+    values |= dict.fromkeys((*DELTAS, *names_of(primary)))
+    notes |= {name: reason for name, value in values.items() if value is None}
+    evidence = EvidenceDocument(subjects, values, {}, notes, "inconclusive", reason)
+    return Difference(primary, evidence)
+
+
+def _values(settings: Settings, counts: dict[str, float | None]) -> dict[str, float | None]:
+    return {
+        "production_exists": 1.0,
+        "regression_margin": settings.margin,
+        "min_slice_rows": float(settings.min_slice_rows),
+        **counts,
+    }
+
+
 def _primary(settings: Settings, candidate: "LoadedModel") -> str:
     from assay.models.statistics.metrics import DEFAULT_PRIMARY
 
@@ -182,8 +208,12 @@ def _too_few(compared: int, every: int, settings: Settings) -> str:
 
 def check(
     candidate: "LoadedModel", production: "LoadedModel", frame: "pd.DataFrame", settings: Settings
-) -> list[Finding]:
-    """Refuse what cannot be compared, before anything is computed.
+) -> tuple[list[Finding], str]:
+    """Check the parameters and the table, and whether the models can be compared on it.
+
+    A production model that cannot be compared with the candidate, such as one for other classes or
+    other columns, is not an error: no run could replace it. It is a fact that an approver decides
+    about.
 
     Args:
         candidate: The new model.
@@ -192,31 +222,30 @@ def check(
         settings: The step's parameters.
 
     Returns:
-        What a reader should know of how the rows differ from those of training.
+        What a reader should know of how the rows differ from those of training; and why the models
+        cannot be compared, empty if they can.
 
     Raises:
-        UsageError: Models, columns or numbers that cannot be; names all.
+        UsageError: Parameters, or columns for the candidate, that cannot be; names all.
     """
     problems = settings_problems(
         settings.confidence, settings.resamples, settings.min_slice_rows, settings.seed
     )
     if not 0 <= settings.margin < math.inf:
         problems.append(f"margin is {settings.margin}; give 0 or more")
-    if candidate.task != production.task or candidate.target != production.target:
+    both = (candidate.task, production.task) == ("binary", "binary")
+    if both and candidate.positive != production.positive in candidate.classes:
         problems.append(
-            f"the production model is {production.task} for {production.target!r}, the candidate "
-            f"{candidate.task} for {candidate.target!r}; they cannot be compared"
+            f"the positive class of the production model is {str(production.positive)!r}, that of "
+            f"the candidate {str(candidate.positive)!r}, so their metrics are about different "
+            "things; train with production's as positive_label"
         )
-    elif candidate.info.positive != production.info.positive:
-        problems.append(
-            f"the positive class of the production model is {str(production.info.positive)!r}, "
-            f"that of the candidate {str(candidate.info.positive)!r}, so their metrics are about "
-            "different things; train with production's as positive_label"
-        )
-    # A production model that cannot read today's data is a fact that the release must face, not a
-    # reason to pass: the run stops here and names the model.
     findings: list[Finding] = []
-    for role, model in (("candidate", candidate), ("production", production)):
+    reasons = _unlike(candidate, production)
+    for role, model, found in (
+        ("candidate", candidate, problems),
+        ("production", production, reasons),
+    ):
         try:
             findings += [
                 Finding(one.code, f"{role}: {one.text}", one.columns)
@@ -224,13 +253,53 @@ def check(
                 if one.code != "not-read"
             ]
         except UsageError as error:
-            problems.append(f"{role}: {error}")
-    if not problems:
-        problems += _unreadable(candidate, production, frame)
+            found.append(f"{role}: {error}")
     problems += check_slices(settings.slices, list(frame.columns), candidate.target)
     if problems:
         raise UsageError.all_of(problems)
-    return findings
+    if not reasons:
+        reasons = _unreadable(candidate, production, frame)
+    if reasons:
+        return findings, f"{'; '.join(reasons)}; {WAY_OUT}"
+    return findings + _new_classes(candidate, production), ""
+
+
+def _unlike(candidate: "LoadedModel", production: "LoadedModel") -> list[str]:
+    """Why the metrics of two models are about different things; empty if they are not."""
+    if candidate.target != production.target:
+        text = (
+            f"the production model predicts {production.target!r}, and the candidate "
+            f"{candidate.target!r}; give another model_name for another target"
+        )
+        return [text]
+    tasks = (production.task, candidate.task)
+    if candidate.task != production.task and tasks != ("binary", "multiclass"):
+        return [f"the production model is {production.task}, and the candidate {candidate.task}"]
+    new = _new(candidate, production)
+    if new and len(new) == len(candidate.classes):
+        return [f"the production model knows none of the candidate's classes, {_some(new)}"]
+    if candidate.task == "binary" and production.positive not in candidate.classes:
+        text = f"the candidate does not know {str(production.positive)!r}, production's positive"
+        return [f"{text} class"]
+    return []
+
+
+def _new(candidate: "LoadedModel", production: "LoadedModel") -> list[Any]:
+    """The classes that only the candidate knows."""
+    return [label for label in candidate.classes if label not in production.classes]
+
+
+def _new_classes(candidate: "LoadedModel", production: "LoadedModel") -> list[Finding]:
+    new = _new(candidate, production)
+    if not new:
+        return []
+    text = f"production does not know the classes {_some(new)}; their rows count as its errors"
+    return [Finding("new-classes", text, (candidate.target,))]
+
+
+def _some(labels: list[Any]) -> str:
+    more = ", …" * (len(labels) > MAX_NAMED)
+    return ", ".join(repr(str(label)) for label in labels[:MAX_NAMED]) + more
 
 
 def _unreadable(
@@ -244,7 +313,7 @@ def _unreadable(
     known = candidate.unseen_shares(frame)
     return [
         f"production: none of the values of column {name!r} were in its training data, and the "
-        "candidate knows some of them; give data that both can read"
+        "candidate knows some of them"
         for name, share in production.unseen_shares(frame).items()
         if share == 1.0 and known.get(name, 1.0) < 1.0
     ]

@@ -33,7 +33,8 @@ def compare(
     """Compare a candidate with the production model on rows that neither was trained on.
 
     Test rows that are equal, in a model's features and target, to a row it was trained on are left
-    out. Where the rows that a model was trained on are unknown, the verdict is inconclusive.
+    out. Where the rows that a model was trained on are unknown, or the models cannot be compared,
+    the verdict is inconclusive.
 
     Args:
         candidate: The candidate model.
@@ -86,15 +87,23 @@ def compare(
         ours = load(candidate.path, allowed_modules=admitted)
         theirs = load(production.path, allowed_modules=admitted)
         frame = data.read(test_data.path)
-        said = difference.check(ours, theirs, frame, settings)
-        rows = _rows(
-            test_data,
-            {"candidate": (ours, candidate_rows), "production": (theirs, production_rows)},
-            subjects,
-        )
-        with fixed_threads(threads):
-            groups = exact(frame, test_data.path)
-            measured = difference.compare(ours, theirs, frame, groups, rows, settings, subjects)
+        said, obstacle = difference.check(ours, theirs, frame, settings)
+        trained_on = {"candidate": candidate_rows, "production": production_rows}
+        subjects |= {f"{role}_rows": rows.digest for role, rows in trained_on.items() if rows}
+        if obstacle:
+            measured = difference.not_compared(
+                ours,
+                obstacle,
+                settings,
+                subjects,
+                dict.fromkeys(("compared_rows", "left_out_rows")),
+            )
+        else:
+            models = {"candidate": (ours, candidate_rows), "production": (theirs, production_rows)}
+            rows = _rows(test_data, models)
+            with fixed_threads(threads):
+                groups = exact(frame, test_data.path)
+                measured = difference.compare(ours, theirs, frame, groups, rows, settings, subjects)
     measured.evidence.write(comparison.path)
     views.write(measured, settings, comparison.path)
     comparison.annotations["verdict"] = str(measured.evidence.verdict)
@@ -105,11 +114,7 @@ def compare(
     }
 
 
-def _rows(
-    test_data: Dataset,
-    models: "Mapping[str, tuple[LoadedModel, Dataset | None]]",
-    subjects: dict[str, str],
-) -> "Rows":
+def _rows(test_data: Dataset, models: "Mapping[str, tuple[LoadedModel, Dataset | None]]") -> "Rows":
     """The test rows that neither model was trained on.
 
     A test row is left out if a training row of a model is equal to it, in the model's features and
@@ -118,7 +123,6 @@ def _rows(
     Args:
         test_data: The test rows.
         models: By role, a model and the rows that it was trained on; None if these are unknown.
-        subjects: Gets the datasets that the models were trained on.
     """
     from itertools import chain
 
@@ -136,7 +140,6 @@ def _rows(
         if trained_on is None:
             unknown.append(role)
             continue
-        subjects[f"{role}_rows"] = trained_on.digest
         columns = tuple(sorted({*model.features, model.target}))
         trained.setdefault(columns, {})[trained_on.digest] = trained_on
     new = np.ones(data.info(test_data.path).rows, dtype=bool)

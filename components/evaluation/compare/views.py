@@ -146,13 +146,12 @@ def _rows(difference: "Difference") -> list[tuple[Any, ...]]:
 
 def _counts(difference: "Difference") -> list[tuple[str, str]]:
     values = difference.evidence.values
-    return [
-        (
-            "test rows that neither model was trained on, compared",
-            f"{values['compared_rows']:,.0f}",
-        ),
-        ("test rows that a model was trained on, left out", f"{values['left_out_rows']:,.0f}"),
-    ]
+    texts = {
+        "compared_rows": "test rows that neither model was trained on, compared",
+        "left_out_rows": "test rows that a model was trained on, left out",
+    }
+    counts = [(text, values[name]) for name, text in texts.items()]
+    return [(text, f"{count:,.0f}") for text, count in counts if count is not None]
 
 
 def _facts(difference: "Difference", settings: "Settings") -> list[tuple[str, str]]:

@@ -76,9 +76,10 @@ def fit(dataset: Path, settings: Settings, folder: Path) -> tuple[ModelInfo, lis
         seed=settings.seed,
         threads=settings.threads,
         allowed_modules=settings.allowed_modules,
+        classes=target.classes,
     )
     _require_kind(estimator, target.task, settings)
-    pipeline = make_pipeline(estimator, columns.numeric, columns.categorical, columns.text)
+    pipeline = make_pipeline(estimator, columns.numeric, columns.categorical, frame)
     with fixed_threads(settings.threads), warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
         try:

@@ -355,8 +355,8 @@ def _admitted_by(store: Store, digest: str, verifier: Verifier) -> str:
             if stated["predicateType"] != ADMISSION_TYPE or digest not in admitted:
                 continue
             key.require_in_use(predicate["at"], what)
-        except (AttestationError, KeyError, TypeError):
-            continue  # not a valid admission
+        except (IntegrityError, NotFoundError, KeyError, TypeError):
+            continue  # not a valid admission; anyone can add a pointer
         if predicate["by"] == key.owner:
             return key.owner
     return ""

@@ -277,13 +277,13 @@ class Verifier:
                 f"key {signer.key_id[:12]} of ASSAY_SIGNING_KEY",
                 remedy="have it added to keys.yaml",
             )
-        if key.retired is not None:
-            raise UsageError(
-                f"{key} was retired on {key.retired}", where=what, remedy="sign with another key"
-            )
         if key.stolen is not None:
             raise UsageError(
                 f"{key} was stolen on {key.stolen}", where=what, remedy="sign with another key"
+            )
+        if key.out_of_use:
+            raise UsageError(
+                f"{key} was retired on {key.retired}", where=what, remedy="sign with another key"
             )
         if not key.may(roles):
             raise UsageError(

@@ -44,16 +44,10 @@ class Column:
         self.name = name
         self.type = type
         self.rows = len(cells)
-        self.cells = cells
-
-    @cached_property
-    def missing_cells(self) -> Mask | None:
+        self._cells: pa.ChunkedArray | None = cells
+        # Before the cells are released.
+        self.missing_cells = _missing(cells, type)
         """Whether each cell is missing, shape (rows,); None if no cell is."""
-        cells = self.cells
-        if not cells.null_count and self.type != "float64":
-            return None
-        missing = as_numpy(cells.is_null(nan_is_null=True))
-        return missing if missing.any() else None
 
     @cached_property
     def missing(self) -> int:
@@ -85,10 +79,15 @@ class Column:
         """
         if self.type == "string":
             return self._encoded[0]
-        values = as_numpy(self.cells.drop_null())
+        values = as_numpy(self._release())
         if len(values) != self.present:
             values = values[~np.isnan(values)]
         return values
+
+    def _release(self) -> "pa.ChunkedArray":
+        """The cells without missing ones; no longer held here, because `entries` hold the same."""
+        cells, self._cells = self._cells, None
+        return cells if self.missing_cells is None else cells.drop_null()  # type: ignore[union-attr]
 
     @property
     def texts(self) -> "pa.Array":
@@ -107,7 +106,7 @@ class Column:
     def _encoded(self) -> "tuple[NDArray[np.int32], pa.Array]":
         import pyarrow as pa
 
-        cells = self.cells.drop_null()
+        cells = self._release()
         if not pa.types.is_dictionary(cells.type):
             cells = cells.dictionary_encode()
         if not len(cells):
@@ -203,18 +202,25 @@ class Column:
         """
         import pyarrow.compute as pc
 
-        one, two = self.filled, other.filled
+        cells, others = self.filled, other.filled
         if self.type == "string" and self.present and other.present:
             place = pc.index_in(other.texts.cast(self.texts.type), value_set=self.texts).fill_null(
                 -1
             )
-            two = as_numpy(place)[two]
-        equal: Mask = one == two
-        gaps, others = (
+            others = as_numpy(place)[others]
+        equal: Mask = cells == others
+        missing, too = (
             np.zeros(self.rows, np.bool_) if side.missing_cells is None else side.missing_cells
             for side in (self, other)
         )
-        return (equal & ~gaps & ~others) | (gaps & others)
+        return (equal & ~missing & ~too) | (missing & too)
+
+
+def _missing(cells: "pa.ChunkedArray", stored: str) -> Mask | None:
+    if not cells.null_count and stored != "float64":
+        return None
+    missing = as_numpy(cells.is_null(nan_is_null=True))
+    return missing if missing.any() else None
 
 
 def as_numpy(cells: "pa.Array | pa.ChunkedArray") -> NDArray[Any]:
@@ -275,7 +281,7 @@ def iter_columns(folder: Path, names: Sequence[str] | None = None) -> Iterator[C
     require_columns(wanted, table.names, "dataset")
     together = max(1, GROUP_CELLS // max(1, table.rows))
     for start in range(0, len(wanted), together):
-        columns = read_columns(folder, wanted[start : start + together])[::-1]
+        columns = _read(folder, wanted[start : start + together], table.types)[::-1]
         while columns:
             # Removed, because what is derived from a column may be larger than the column.
             yield columns.pop()
@@ -292,8 +298,12 @@ def read_columns(folder: Path, names: Iterable[str]) -> list[Column]:
         UsageError: A column does not exist.
         IntegrityError: As for `iter_columns`.
     """
+    return _read(folder, list(names), info(folder).types)
+
+
+def _read(folder: Path, names: list[str], types: dict[str, str]) -> list[Column]:
     import pyarrow as pa
 
-    wanted, types = list(names), info(folder).types
-    table = pa.Table.from_batches(iter_batches(folder, wanted, _BATCH_ROWS, encoded=True))
-    return [Column(name, types[name], table.column(name)) for name in wanted]
+    batches = iter_batches(folder, names, _BATCH_ROWS, encoded=True)
+    table = pa.Table.from_batches(batches)
+    return [Column(name, types[name], table.column(name)) for name in names]

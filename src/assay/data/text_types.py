@@ -281,7 +281,7 @@ def _truths() -> "pa.Array":
 def _match(column: "pa.Array", pattern: str) -> bool:
     import pyarrow.compute as pc
 
-    # The first value often decides, and Arrow compiles the pattern anew for each column.
+    # The first value often decides, and Arrow compiles the pattern for each column again.
     if not _all_match(filter(None, column.slice(0, 1).to_pylist()), pattern):
         return False
     fits = pc.match_substring_regex(column, f"^(?:{pattern})$")

@@ -4,7 +4,9 @@ Hyperparameters are JSON. A number without a fraction is an integer, even if it 
 `1.0`, because JSON, and with it the step key, does not distinguish them. If scikit-learn treats 1
 as a count and 1.0 as a share, the type must be given: `{"$int": 1}` or `{"$float": 1}`. Objects (a
 base estimator, a kernel, a splitter) are written as `{"$estimator": path, "hyperparameters":
-{...}}`, at any depth.
+{...}}`, at any depth. Keys of JSON are texts: `class_weight` refers to the labels with these texts.
+Columns are named, as in `"monotonic_cst": {"age": 1}` and `"interaction_cst": [["age", "sex"]]`,
+because preprocessing changes their positions.
 """
 
 import functools
@@ -27,10 +29,12 @@ from assay.models.allowed import (
     module_problems,
     size_problems,
 )
+from assay.models.preprocess import COLUMN_ARGUMENTS, INTERACTION, MONOTONIC
 
 LOADED_BY_NAME: Final = ("sklearn",)
 """For the code identity, which covers the classes of `ASSAY_ALLOWED_CLASSES` itself."""
 AUTO: Final = "auto"
+WEIGHTS: Final = "class_weight"
 NESTED: Final = "$estimator"
 """Key that marks a JSON object as an estimator: its import path."""
 ARGUMENTS: Final = "hyperparameters"
@@ -117,6 +121,7 @@ def make_estimator(
     seed: int,
     threads: int,
     allowed_modules: Sequence[str] = (),
+    classes: Sequence[Any] = (),
 ) -> Any:
     """Create an unfitted estimator.
 
@@ -130,6 +135,8 @@ def make_estimator(
         seed: Seed of random generators, from 0 to `MAX_SEED`.
         threads: Number of threads, at least 1.
         allowed_modules: As for `check_estimator`.
+        classes: The labels of a classification. The keys of `class_weight` are texts in JSON, and
+            refer to the labels with these texts.
 
     Returns:
         The estimator.
@@ -141,15 +148,19 @@ def make_estimator(
     estimator = resolve(estimator, task)
     if problems := check_estimator(estimator, hyperparameters, allowed_modules):
         raise UsageError.all_of(problems)
-    return _Maker(tuple(allowed_modules), seed).make(estimator, hyperparameters, threads)
+    labels = {str(label): label for label in classes}
+    return _Maker(tuple(allowed_modules), seed, labels).make(estimator, hyperparameters, threads)
 
 
 class _Maker:
     """Creates an estimator and its nested estimators."""
 
-    def __init__(self, allowed: Sequence[str], seed: int | None) -> None:
+    def __init__(
+        self, allowed: Sequence[str], seed: int | None, labels: Mapping[str, Any] | None = None
+    ) -> None:
         self._allowed = allowed
         self._seed = seed
+        self._labels = labels or {}
 
     def make(self, path: str, hyperparameters: Mapping[str, Any], threads: int | None) -> Any:
         kind = _require(path, self._allowed, nested=True)
@@ -157,7 +168,10 @@ class _Maker:
         takes_jobs = threads is not None and "n_jobs" in known
         inner = None if takes_jobs else threads
         arguments = {
-            name: self.value(value, inner, known[name]) for name, value in hyperparameters.items()
+            name: self._weights(value)
+            if name == WEIGHTS and isinstance(value, Mapping)
+            else self.value(value, inner, known[name])
+            for name, value in hyperparameters.items()
         }
         if "random_state" in known and self._seed is not None:
             arguments.setdefault("random_state", self._seed)
@@ -167,6 +181,21 @@ class _Maker:
             return kind(**arguments)
         except (TypeError, ValueError) as error:
             raise UsageError(f"{path}: {error}") from error
+
+    def _weights(self, weights: Mapping[str, Any]) -> dict[Any, Any]:
+        """Weights by label; by text if the labels are not known yet.
+
+        Raises:
+            UsageError: Keys that are not labels.
+        """
+        unknown = [key for key in weights if key not in self._labels] if self._labels else []
+        if unknown:
+            known = ", ".join(some(list(self._labels), shown))
+            raise UsageError(
+                f"{WEIGHTS}: {', '.join(some(unknown, shown))}: the target has no such label; it "
+                f"has {known}"
+            )
+        return {self._labels.get(key, key): self.value(item, None) for key, item in weights.items()}
 
     def value(self, value: Any, threads: int | None, tuples: bool = False) -> Any:
         """Convert the value of a hyperparameter from JSON."""
@@ -209,13 +238,43 @@ def _check(path: str, hyperparameters: Any, allowed: Sequence[str], where: str =
         if name not in known:
             continue
         if name not in GRIDS and (
-            problem := argument_problem(kind, name, value) or _untyped(kind, name, value)
+            problem := _positions(name, value, nested=bool(where))
+            or argument_problem(kind, name, value)
+            or _untyped(kind, name, value)
         ):
             problems.append(f"{where}{name}: {problem}")
         problems += _check_nested(value, allowed, f"{where}{name}: ")
     if not problems:
         problems = _grid_problems(kind, hyperparameters, allowed, where)
     return problems or _check_values(path, kind, hyperparameters, allowed, where)
+
+
+def _positions(name: str, value: Any, *, nested: bool) -> str:
+    """Why an argument that refers to columns is refused; empty if it is not.
+
+    An estimator gets the prepared columns, numeric ones first, so positions in the data would be
+    applied to other columns. `make_pipeline` converts names, of the outermost estimator.
+    """
+    if name not in COLUMN_ARGUMENTS or not isinstance(value, list | tuple | Mapping):
+        return ""
+    if name == MONOTONIC:
+        named = isinstance(value, Mapping)
+        remedy = 'name the columns: {"x": 1, "z": -1}'
+    else:
+        groups = [group for group in value if isinstance(group, list | tuple)]
+        named = name == INTERACTION and len(groups) == len(value)
+        named = named and all(isinstance(item, str) for group in groups for item in group)
+        remedy = 'name the columns: [["x", "z"], ["w"]]'
+        if name != INTERACTION:
+            remedy = "leave it out, and name the columns in categorical_columns"
+    if named and not nested:
+        return ""
+    if named:
+        return "columns can only be named for the outermost estimator"
+    return (
+        "refers to columns by position, and preprocessing changes positions (numeric columns come "
+        f"first); {remedy}"
+    )
 
 
 def _grid_problems(
@@ -249,6 +308,9 @@ def _grid_problems(
 
 
 def _searched_problem(kind: type, name: str, values: Any) -> str:
+    for value in values if isinstance(values, list | tuple) else ():
+        if problem := _positions(name, value, nested=True):
+            return problem
     return argument_problem(kind, name, _searched(name, values)) or _untyped(kind, name, values)
 
 
@@ -318,6 +380,8 @@ def _check_values(
     if missing := sorted(required - set(given)):
         return [f"{where}{kind.__name__} needs {', '.join(missing)}; give it as a hyperparameter"]
     problems = []
+    # scikit-learn declares no names for it.
+    given = {key: value for key, value in given.items() if key != MONOTONIC}
     for name in given or ("",):
         # One at a time with the required ones, because scikit-learn reports the first error only.
         picked = {key: value for key, value in given.items() if key in required or key == name}

@@ -1,8 +1,8 @@
 """Determine the categories of any fitted pipeline.
 
 A column is categorical if an encoder reads it, regardless of its values. Columns are followed from
-the input of the pipeline to the first encoder: through imputers, which do not change values, and
-into column transformers, unions and pipelines.
+the input of the pipeline to the first encoder: through imputers and conversions to floats, which do
+not change values, and into column transformers, unions and pipelines.
 """
 
 from collections.abc import Iterator, Sequence
@@ -10,11 +10,10 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from assay.errors import IntegrityError
-from assay.models.preprocess import MISSING
 
 NAN: Final = float("nan")
-_Imputer = tuple[Any, Sequence[str]]
-"""An imputer and the names of its columns."""
+_Earlier = tuple[Any, Sequence[str]]
+"""A step before an encoder, and the names of its columns."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,23 +24,44 @@ class _Encoded:
     encoder: Any
     values: list[Any]
     """The values that the encoder has learned, including missing values."""
-    imputers: tuple[tuple[Any, int], ...]
-    """The imputers before the encoder, with the index of the column in each."""
+    before: tuple[tuple[Any, int], ...]
+    """The imputers and conversions before the encoder, with the index of the column in each."""
+
+    @property
+    def fills(self) -> list[Any]:
+        """The constants by which imputers replace missing values."""
+        return [
+            step.statistics_[index]
+            for step, index in self.before
+            if getattr(step, "strategy", "") == "constant"
+        ]
 
 
-def categories(pipeline: Any, features: Sequence[str]) -> dict[str, list[Any]]:
+def categories(
+    pipeline: Any, features: Sequence[str], *, fills: bool = False
+) -> dict[str, list[Any]]:
     """The values that the encoders have learned of each feature, without missing values.
 
     Args:
         pipeline: The fitted pipeline.
         features: The columns that it reads, in its order.
+        fills: Include the constants by which imputers replace missing values. If a row has such a
+            constant as its value, the encoder knows it.
+
+    Returns:
+        By feature, the values in the order of the encoder.
 
     Raises:
         IntegrityError: The steps are inconsistent, so that they cannot be the result of a fit.
     """
     values: dict[str, dict[Any, None]] = {}
     for column in _encoded(pipeline, features):
-        known = [value for value in column.values if not _is_gap(value)]
+        left_out = [] if fills else column.fills
+        known = [
+            value
+            for value in column.values
+            if not _is_gap(value) and not any(_is_same(value, fill) for fill in left_out)
+        ]
         values.setdefault(column.name, {}).update(dict.fromkeys(known))
     return {name: list(known) for name, known in values.items()}
 
@@ -66,10 +86,43 @@ def learned_gaps(pipeline: Any, features: Sequence[str]) -> dict[str, tuple[Any,
     return gaps
 
 
+def unequal_gaps(pipeline: Any, features: Sequence[str]) -> dict[str, Any]:
+    """By feature: the missing value (None or NaN) that its encoders treat as an unseen value.
+
+    Contains the features of which the encoders have learned the other one, and give the two
+    different codes. `assay.models` replaces one by the other; MLflow does not.
+
+    Args:
+        pipeline: The fitted pipeline.
+        features: The columns that it reads, in its order.
+
+    Raises:
+        IntegrityError: As for `categories`.
+    """
+    return {
+        column.name: unseen
+        for column in _encoded(pipeline, features)
+        for unseen, other in ((None, NAN), (NAN, None))
+        if _has_learned(column, other)
+        and not _has_learned(column, unseen)
+        and not _is_coded_as_unseen(column.encoder, other)
+    }
+
+
+def _is_coded_as_unseen(encoder: Any, gap: Any) -> bool:
+    """Whether the code of a missing value is that of unseen values."""
+    code = getattr(encoder, "encoded_missing_value", None)
+    # scikit-learn uses this code for NaN only.
+    return gap is not None and code is not None and _is_same(code, encoder.unknown_value)
+
+
 def _has_learned(column: _Encoded, gap: Any) -> bool:
-    for imputer, index in column.imputers:
-        if _is_same(gap, imputer.missing_values):
-            gap = imputer.statistics_[index]
+    for step, index in column.before:
+        if not hasattr(step, "statistics_"):
+            # Floats have one missing value.
+            gap = NAN
+        elif _is_same(gap, step.missing_values):
+            gap = step.statistics_[index]
         elif _is_same(gap, NAN):
             # This imputer refuses NaN.
             return False
@@ -85,7 +138,7 @@ def _is_same(first: Any, second: Any) -> bool:
 
 
 def _is_gap(value: Any) -> bool:
-    return value is None or value != value or value == MISSING  # noqa: PLR0124 - NaN
+    return value is None or value != value  # noqa: PLR0124 - NaN
 
 
 def _encoded(pipeline: Any, features: Sequence[str]) -> list[_Encoded]:
@@ -97,33 +150,33 @@ def _encoded(pipeline: Any, features: Sequence[str]) -> list[_Encoded]:
         ) from error
 
 
-def _learned(step: Any, names: Sequence[str], imputers: Sequence[_Imputer]) -> Iterator[_Encoded]:
+def _learned(step: Any, names: Sequence[str], earlier: Sequence[_Earlier]) -> Iterator[_Encoded]:
     """The encoded columns with the values that their encoders have learned."""
     import numpy as np
 
     for inner, columns, before in _within(step, names):
-        yield from _learned(inner, columns, (*imputers, *before))
+        yield from _learned(inner, columns, (*earlier, *before))
     if hasattr(step, "categories_") and len(step.categories_) == len(names):
         for name, values in zip(names, step.categories_, strict=True):
-            filled = tuple((imputer, list(known).index(name)) for imputer, known in imputers)
-            yield _Encoded(name, step, np.asarray(values).tolist(), filled)
+            places = tuple((other, list(known).index(name)) for other, known in earlier)
+            yield _Encoded(name, step, np.asarray(values).tolist(), places)
 
 
 def _within(
     step: Any, names: Sequence[str]
-) -> Iterator[tuple[Any, Sequence[str], Sequence[_Imputer]]]:
-    """The inner steps of a step that get unchanged columns, and the imputers before each."""
+) -> Iterator[tuple[Any, Sequence[str], Sequence[_Earlier]]]:
+    """The inner steps of a step that get unchanged columns, and the steps before each."""
     from sklearn.compose import ColumnTransformer
     from sklearn.pipeline import FeatureUnion, Pipeline
 
     if isinstance(step, Pipeline):
-        imputers: list[_Imputer] = []
+        earlier: list[_Earlier] = []
         for _, inner in step.steps:
-            yield inner, names, tuple(imputers)
+            yield inner, names, tuple(earlier)
             if not _keeps_values(inner):
                 return
-            if hasattr(inner, "statistics_"):
-                imputers.append((inner, names))
+            if inner is not None and not isinstance(inner, str):
+                earlier.append((inner, names))
     elif isinstance(step, FeatureUnion):
         yield from ((inner, names, ()) for _, inner in step.transformer_list)
     elif isinstance(step, ColumnTransformer):
@@ -138,9 +191,12 @@ def _within(
 def _keeps_values(step: Any) -> bool:
     """Whether a step changes neither the values nor the order of the columns."""
     from sklearn.impute import SimpleImputer
+    from sklearn.preprocessing import StandardScaler
 
     if step is None or isinstance(step, str):
         return True
+    if isinstance(step, StandardScaler):
+        return not step.with_mean and not step.with_std
     # Imputers that drop empty columns, or add indicator columns, change the order.
     return (
         isinstance(step, SimpleImputer)

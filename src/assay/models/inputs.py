@@ -13,8 +13,8 @@ compares the types of the columns with those that the model recorded:
 
 A column without values is accepted for every type. Everything else is refused.
 
-A missing text is None or NaN, which encoders distinguish: it is converted to the one that the
-encoder of the column has learned.
+A missing text or boolean is None or NaN, which encoders distinguish: it is converted to the one
+that the encoder of the column has learned.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,7 +24,7 @@ from assay.core.findings import Finding, named
 from assay.data.exact_integers import WIDE
 from assay.data.text_types import MISSING_VALUES
 from assay.errors import UsageError
-from assay.models.encoders import NAN, categories, learned_gaps
+from assay.models.encoders import NAN, categories, learned_gaps, unequal_gaps
 from assay.models.preprocess import MAX_CATEGORIES
 
 if TYPE_CHECKING:
@@ -237,7 +237,23 @@ def check_table(pipeline: Any, info: "ModelInfo", frame: "pd.DataFrame") -> list
             "give data in the format of its training data, or train it again"
         )
     gaps = _unlearned_gaps(pipeline, info, frame)
-    return _differences(info, frame) + findings + gaps + _extra(info, frame)
+    return (
+        _differences(info, frame) + findings + gaps + _unequal(pipeline, info) + _extra(info, frame)
+    )
+
+
+def _unequal(pipeline: Any, info: "ModelInfo") -> list[Finding]:
+    """Findings for missing values whose effect depends on who serves the model."""
+    return [
+        Finding(
+            "unequal-gaps",
+            f"column {name!r}: MLflow alone does not read {'None' if gap is None else 'NaN'} as a "
+            "missing value of this model, as Assay does; train the model again, or serve it with "
+            "Assay",
+            (name,),
+        )
+        for name, gap in unequal_gaps(pipeline, info.features).items()
+    ]
 
 
 def _unlearned_gaps(pipeline: Any, info: "ModelInfo", frame: "pd.DataFrame") -> list[Finding]:
@@ -309,7 +325,7 @@ def unseen_shares(pipeline: Any, info: "ModelInfo", frame: "pd.DataFrame") -> Ma
         A share from 0 to 1 for each categorical feature with values.
     """
     shares = {}
-    for name, known in categories(pipeline, info.features).items():
+    for name, known in categories(pipeline, info.features, fills=True).items():
         values = frame[name].dropna() if name in frame else ()
         if len(values):
             shares[name] = float(1 - values.isin(known).mean())  # type: ignore[union-attr]

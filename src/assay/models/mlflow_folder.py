@@ -119,18 +119,21 @@ def write_mlflow_folder(
 def _signature(frame: "pd.DataFrame", predicted: Any) -> Any:
     """The MLflow signature, which accepts all inputs that `assay.models` accepts.
 
-    Numeric columns have any type, so MLflow does not refuse texts, which `assay.models` does. The
-    type `long` would refuse missing values, which pandas reads as floats, and `double` would refuse
-    requests in which all numbers are integers.
+    Numeric columns, and boolean ones with missing values, have any type, so MLflow does not refuse
+    texts, which `assay.models` does. The type `long` would refuse missing values, which pandas
+    reads as floats, `double` would refuse requests in which all numbers are integers, and `boolean`
+    those in which all values are NaN.
     """
     from mlflow.models import ModelSignature, infer_signature
-    from mlflow.types import ColSpec, Schema
+    from mlflow.types import ColSpec, DataType, Schema
     from mlflow.types.type_hints import AnyType
 
     inferred = infer_signature(_representative(frame), predicted)
-    numbers = {name for name in frame.columns if frame[name].dtype.kind in "iuf"}
     columns = [
-        ColSpec(AnyType(), item.name, required=item.required) if item.name in numbers else item
+        ColSpec(AnyType(), item.name, required=item.required)
+        if frame[item.name].dtype.kind in "iuf"
+        or (item.type == DataType.boolean and not item.required)
+        else item
         for item in inferred.inputs.inputs
     ]
     return ModelSignature(inputs=Schema(columns), outputs=inferred.outputs)

@@ -12,7 +12,8 @@ from assay.core.step import Services
 from assay.errors import RunBlocked, ServiceError, UsageError
 from assay.releases import drill_age, golden, log, restore, statement
 from assay.releases.deployment import Deployment
-from assay.releases.rollback import DRILL_BACK, DRILL_FORTH, RolledBack, announce_forth, rollback
+from assay.releases.drill_age import DRILL_BACK, DRILL_FORTH
+from assay.releases.rollback import RolledBack, announce_forth, rollback
 from assay.releases.statement import Kind, Statement
 
 if TYPE_CHECKING:

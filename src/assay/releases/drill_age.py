@@ -3,6 +3,8 @@
 Separate from the drill, because the images of gate and doctor can neither roll back nor predict.
 """
 
+import itertools
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Final
 
@@ -10,10 +12,14 @@ from assay.core.step import Services
 from assay.errors import UsageError
 from assay.evidence.format import EvidenceDocument
 from assay.releases import log, statement
+from assay.releases.log import Entry, Event
 from assay.releases.release import Release
 from assay.releases.statement import Kind, Statement
 
 EVIDENCE: Final = "rollback_drill_age_days"
+DRILL_BACK: Final = "rollback drill: back"
+DRILL_FORTH: Final = "rollback drill: forth again"
+"""The reasons of a drill's two rollbacks in the release log."""
 MAKE_KEY: Final = "openssl genpkey -algorithm ed25519 -out signing.pem"
 
 
@@ -33,7 +39,8 @@ def evidence(services: Services, model: str, digest: str) -> EvidenceDocument:
         UsageError: As `log.configured`.
     """
     services = log.configured(services)
-    digests = {e.digest for e in log.read(services, model) if e.moves}
+    entries = log.read(services, model)
+    digests = {e.digest for e in entries if e.moves}
     # A drill of an earlier version does not say in which repository it was.
     here = {"", log.repository_of(services)}
     drills = [
@@ -44,9 +51,7 @@ def evidence(services: Services, model: str, digest: str) -> EvidenceDocument:
         and given.predicate.get("passed") is True
         and given.text("repository") in here
     ]
-    times = filter(None, map(_time, drills))
-    # A drill that is dated ahead would count as recent for any length of time.
-    past = [at for at in times if at <= datetime.now(UTC)]
+    past = list(filter(None, (_time(given, entries) for given in drills)))
     if not past:
         note = f"no drill of {model!r} has passed; run the pipeline rollback_drill on staging"
         return EvidenceDocument({"model": digest}, {EVIDENCE: None}, notes={EVIDENCE: note})
@@ -54,11 +59,29 @@ def evidence(services: Services, model: str, digest: str) -> EvidenceDocument:
     return EvidenceDocument({"model": digest}, {EVIDENCE: days})
 
 
-def _time(drill: Statement) -> datetime | None:
+def _time(drill: Statement, entries: Sequence[Entry]) -> datetime | None:
+    """The time of a drill; None if it does not count, or the log does not have its rollbacks."""
+    rollbacks = [
+        entry
+        for entry in entries
+        if entry.moves
+        and entry.event is Event.ROLLBACK
+        and entry.environment == drill.text("environment")
+    ]
+    ended = [
+        statement.moment(forth.at, "at")
+        for back, forth in itertools.pairwise(rollbacks)
+        if (back.why, back.digest) == (DRILL_BACK, drill.text("to"))
+        and (forth.why, forth.digest) == (DRILL_FORTH, drill.subject)
+    ]
     try:
-        return statement.moment(drill.text("at"), "at")
+        stated = statement.moment(drill.text("at"), "at")
     except UsageError:
         return None
+    # A drill that is dated ahead would count as recent for any length of time.
+    if not ended or stated > datetime.now(UTC):
+        return None
+    return min(stated, max(ended))
 
 
 def missing_for_drill(services: Services, model: str, environment: str) -> list[UsageError]:

@@ -41,6 +41,7 @@ from assay.releases import consistency, layout, log, restore, statement
 from assay.releases.alias import move_alias
 from assay.releases.approval import MAX_WHY_CHARS, ROLLBACK, WHY
 from assay.releases.deployment import Deployment, OpenDeployment
+from assay.releases.drill_age import DRILL_BACK, DRILL_FORTH
 from assay.releases.eligibility import refuse_revoked, release_at
 from assay.releases.forge import PullRequest
 from assay.releases.layout import FILE_NAME, PLAN_FILE
@@ -50,8 +51,6 @@ from assay.releases.release import Release
 from assay.releases.restore import Earlier, Past
 from assay.releases.runner import UnreachableError
 
-DRILL_BACK: Final = "rollback drill: back"
-DRILL_FORTH: Final = "rollback drill: forth again"
 DRILL_TIME: Final = timedelta(minutes=30)
 """Seconds after which an incomplete drill counts as interrupted."""
 

@@ -53,7 +53,7 @@ ROLES: Final[Mapping[Kind, frozenset[Role]]] = {
     Kind.OVERRIDE: frozenset({Role.APPROVER}),
     Kind.APPROVAL: frozenset({Role.APPROVER, Role.RECORDER}),
     Kind.REVOCATION: frozenset({Role.APPROVER}),
-    Kind.DRILL: frozenset(Role),
+    Kind.DRILL: frozenset({Role.APPROVER, Role.RECORDER, Role.RUNNER}),
     Kind.ADMISSION: frozenset({Role.APPROVER}),
     Kind.LOG: frozenset(Role),
 }

@@ -13,7 +13,13 @@ from assay.core.signing import Role
 from assay.core.step import Services
 from assay.core.store import Store
 from assay.core.tree import get_manifest
-from assay.errors import AssayError, IntegrityError, NotFoundError, UsageError
+from assay.errors import (
+    AssayError,
+    IntegrityError,
+    NotFoundError,
+    ReleaseConflictError,
+    UsageError,
+)
 from assay.governance.admission import Governing
 from assay.governance.registry import name_problems
 from assay.releases import consistency, eligibility, layout, log, statement, tips
@@ -46,6 +52,8 @@ class Synced:
     aliases: list[str] = field(default_factory=list)
     """`model@environment -> version` for each alias that moved."""
     problems: list[str] = field(default_factory=list)
+    fetched_again: bool = False
+    """Whether the repository was cloned again because it lacked a commit of the log."""
 
 
 def sync(deployment: Deployment, *, accept_merges: bool = False) -> Synced:
@@ -152,6 +160,10 @@ def _sync_path(run: _Run, path: str, result: Synced) -> None:
     result.approved += finish_drill(deployment, parts[1], result.problems)
     entries = deployment.entries(parts[1])
     last = log.current(entries, parts[2])
+    if not (_has_commit(run, last) or result.fetched_again):
+        # A commit is pushed before its entry is written, so a later clone has it.
+        result.fetched_again = True
+        raise ReleaseConflictError(f"{path} was changed by others meanwhile; run again")
     pending = _pending(run, path, entries, parts[2])
     if last is not None and not last.commit and not run.accept_merges:
         pending = _without_merges(pending, last, result)
@@ -195,18 +207,21 @@ def _restore_copy(store: Store, current: Entry, path: str, result: Synced) -> bo
     return True
 
 
-def _without_commit(run: _Run, last: Entry | None) -> str:
-    """The problem of a log whose newest release is of a commit that the repository does not have.
+def _has_commit(run: _Run, entry: Entry | None) -> bool:
+    """Whether the repository has the commit that an entry names, if any."""
+    named = entry is not None and entry.commit
+    return not named or run.deployment.repository.contains(named)
 
-    Only entries with a binding time, as in `_left`.
-    """
-    if last is None or not (last.commit and last.dated):
+
+def _without_commit(run: _Run, last: Entry | None) -> str:
+    """The problem of a newest release whose commit the repository does not have."""
+    if last is None or _has_commit(run, last):
         return ""
-    if run.deployment.repository.contains(last.commit):
-        return ""
+    # Any commit may be in an entry by a runner's key.
+    invented = "" if last.dated else ", or a runner's key, which alone signed it, named any commit"
     return (
         f"entry {last.number} of the log is of commit {last.commit[:12]}, which the branch does "
-        "not have: it was rewritten, or a fork of it uses the same store and keys; the "
+        f"not have: it was rewritten, or a fork of it uses the same store and keys{invented}; the "
         "alias is not moved; release the right model again: assay release rollback or promote"
     )
 
@@ -312,7 +327,8 @@ def _record_merge(
                 model,
                 environment,
                 release.digest,
-                opens=lambda below: run.line.opened(commit, below.commit),
+                # Any commit may be in an entry by a runner's key.
+                opens=lambda below: below.dated and run.line.opened(commit, below.commit),
             )
         except AssayError as error:
             problems.append(str(error))

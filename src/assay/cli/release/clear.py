@@ -58,29 +58,28 @@ def command(why: str, yes: bool, models: tuple[str, ...], revoked: tuple[str, ..
     with contextlib.suppress(UsageError):  # without it, entries of other repositories are kept
         services = deployment.offline().services
     pointers = _pointers(services, models)
-    revocations = _revocations(services, revoked)
-    if not pointers and not revocations:
-        click.echo("nothing blocks the release log")
-        return
     if pointers:
         print_table(["pointer", "names", "why"], [(f.pointer, f.target, f.why) for f in pointers])
+        if not yes:
+            click.confirm(f"Remove these {len(pointers)} pointers in your name?", abort=True)
+        entry = log.clear(services, signer, pointers, by=person(), why=why)
+        click.echo(f"removed {len(pointers)}: entry {entry.name if entry else ''}")
+    # The pointers may have blocked the log of revocations.
+    revocations = _revocations(services, revoked)
     if revocations:
         print_table(
             ["revoked model", "at", "by", "why"],
             [(r.digest, r.at, r.by, r.why) for r in revocations],
         )
-    if not yes:
-        click.confirm(
-            f"Remove these {len(pointers)} pointers and set aside these {len(revocations)} "
-            "revocations in your name?",
-            abort=True,
-        )
-    entry = log.clear(services, signer, pointers, by=person(), why=why)
-    if entry is not None:
-        click.echo(f"removed {len(pointers)}: entry {entry.name}")
-    log.lift(services, signer, revocations, by=person(), why=why)
-    for item in revocations:
-        click.echo(f"set aside: the revocation of {item.digest}")
+        if not yes:
+            click.confirm(
+                f"Set these {len(revocations)} revocations aside in your name?", abort=True
+            )
+        log.lift(services, signer, revocations, by=person(), why=why)
+        for item in revocations:
+            click.echo(f"set aside: the revocation of {item.digest}")
+    if not pointers and not revocations:
+        click.echo("nothing blocks the release log")
 
 
 def _pointers(services: "Services", models: Collection[str]) -> "list[Blocking]":

@@ -89,8 +89,9 @@ def check_signing(_ground: Ground) -> Sequence[Finding]:
                 "add its public key: openssl pkey -in signing.pem -pubout",
             )
         ]
-    if key is not None and (key.retired or key.stolen or Role.RUNNER not in key.roles):
-        state = "retired" if key.retired else "stolen" if key.stolen else "not that of a runner"
+    if key is not None and (key.out_of_use or Role.RUNNER not in key.roles):
+        unused = "stolen" if key.stolen else "retired" if key.out_of_use else ""
+        state = unused or "not that of a runner"
         text = f"{key} is {state}: it cannot sign what a run attests"
         return [Finding("signing", Status.WARNING, text, "give runs a key with the role runner")]
     return [

@@ -1,7 +1,7 @@
 """The profile of a column: bounded, exact in its counts, and the same however it was made.
 
 Profiles of parts are merged into that of the whole: `merge` of parts equals the profile of all of
-their rows, byte for byte, in any order. See `cells.py` for why.
+their rows, in every count and in any order. See `cells.py` for why.
 """
 
 from collections.abc import Sequence
@@ -248,7 +248,9 @@ def _of_categories(kind: str, array: "pa.Array", limit: int | None) -> Profile:
         present = present.dictionary_encode()
     numbers = np.bincount(np.from_dlpack(present.indices), minlength=len(present.dictionary))
     used = np.flatnonzero(numbers)
-    values = present.dictionary.take(pa.array(used)).to_pylist()
+    # `pa.array` would import pandas.
+    places = pa.Array.from_buffers(pa.int64(), len(used), [None, pa.py_buffer(used)])
+    values = present.dictionary.take(places).to_pylist()
     counts: dict[str, int] = {}
     for value, number in zip(values, numbers[used].tolist(), strict=True):
         text = keys.short(str(value))

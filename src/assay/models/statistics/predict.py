@@ -1,5 +1,6 @@
 """Predict a table and combine the predictions with the target."""
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from assay.models import LoadedModel
+    from assay.models.info import ModelInfo
 
 MAX_AT_ONCE: Final = 1 << 24
 """Probabilities that are computed at once: 128 MB, of which an estimator may have several copies.
@@ -23,8 +25,20 @@ BLOCK: Final = 1 << 22
 """Probabilities of a block."""
 
 
-def predict(model: "LoadedModel", frame: "pd.DataFrame") -> Predictions:
+def predict(
+    model: "LoadedModel", frame: "pd.DataFrame", rival: "LoadedModel | None" = None
+) -> Predictions:
     """Predict the rows of a table with the target, which `LoadedModel.check_table` has passed.
+
+    Args:
+        model: The model.
+        frame: The table.
+        rival: A model that it is compared with, for the same target. The predictions are of its
+            task, and of the classes of both: a class that `model` does not know has the probability
+            0, so that its rows are errors of `model`.
+
+    Returns:
+        The predictions.
 
     Raises:
         UsageError: The target is missing or has another type than in training, or the model knows
@@ -37,26 +51,32 @@ def predict(model: "LoadedModel", frame: "pd.DataFrame") -> Predictions:
         raise UsageError(
             f"target {model.target!r} is missing in {missing} of {len(truth)} test rows"
         )
-    check_labels(model.info, truth)
-    rows, classes = len(frame), max(len(model.classes), 1)
+    judged = model if rival is None else rival
+    more = [label for label in judged.classes if label not in model.classes]
+    info = replace(judged.info, classes=(*model.classes, *more))
+    check_labels(info, truth)
+    rows, classes = len(frame), max(len(info.classes), 1)
     size = max(rows if rows * classes <= MAX_AT_ONCE else BLOCK // classes, 1)
     return Predictions.joined(
         [
-            _predict(model, frame.iloc[first : first + size])
+            _predict(model, frame.iloc[first : first + size], info)
             for first in range(0, max(rows, 1), size)
         ]
     )
 
 
-def _predict(model: "LoadedModel", frame: "pd.DataFrame") -> Predictions:
+def _predict(model: "LoadedModel", frame: "pd.DataFrame", info: "ModelInfo") -> Predictions:
     predicted, probabilities = model.predict_both(frame)
+    if probabilities is not None:
+        more = len(info.classes) - len(model.classes)
+        probabilities = np.pad(np.asarray(probabilities, dtype=float), ((0, 0), (0, more)))
     return Predictions(
-        task=model.task,
+        task=info.task,
         truth=frame[model.target].to_numpy(),
         predicted=np.asarray(predicted),
-        probabilities=None if probabilities is None else np.asarray(probabilities, dtype=float),
-        classes=model.classes,
-        positive=model.positive,
+        probabilities=probabilities,
+        classes=info.classes,
+        positive=info.positive,
     )
 
 
