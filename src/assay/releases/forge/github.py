@@ -143,9 +143,7 @@ class GitHubForge:
         )
         # An owner may have a fork of its own repository; one that was removed since is null.
         own = [
-            native
-            for native in result
-            if native.head.repo is not None and native.head.repo.id == native.base.repo.id
+            native for native in result if getattr(native.head.repo, "id", 0) == native.base.repo.id
         ]
         opened = [native for native in own if native.state == "open"]
         return next(iter(opened or own), None)
