@@ -39,7 +39,10 @@ def batch_predict(
     data: str,
     model: str,
     keep_columns: list = [],  # noqa: B006 - read only
+    delimiter: str = "auto",
     missing_values: list = list(MISSING_VALUES),  # noqa: B006 - read only
+    encoding: str = "utf-8",
+    decimal: str = ".",
     file_format: str = "parquet",
     rows_per_task: int = 1_000_000,
     max_tasks: int = 16,
@@ -55,7 +58,10 @@ def batch_predict(
             (any delimiter, gzip too) or Parquet.
         model: Digest of a model, or MODEL/VERSION of the registry.
         keep_columns: Columns of the table that the result has, too, such as a key.
+        delimiter: Field delimiter of a CSV, one character; "auto" detects it.
         missing_values: Texts that mean a missing value in a CSV; as in training.
+        encoding: Encoding of a CSV, such as utf-8 or latin-1.
+        decimal: Decimal mark of numbers in a CSV, "." or ",".
         file_format: Of the exported predictions: "parquet", or "csv", which keeps no types.
         rows_per_task: Rows that one task should have at least.
         max_tasks: Tasks at most, from 1 to 16.
@@ -64,7 +70,13 @@ def batch_predict(
         Digest of the predictions.
     """
     snapshot = never_cached(
-        snapshot_data(data=data, missing_values=missing_values).set_display_name("Snapshot")
+        snapshot_data(
+            data=data,
+            delimiter=delimiter,
+            missing_values=missing_values,
+            encoding=encoding,
+            decimal=decimal,
+        ).set_display_name("Snapshot")
     )
     table = snapshot.outputs["dataset_digest"]
     planned = plan_parts(

@@ -323,7 +323,7 @@ def test_reports_without_room_do_not_hide_the_verdict(
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device", "report.html")
 
-    monkeypatch.setattr(local, "_pages", lambda _: set())
+    monkeypatch.setattr(local, "_outputs_of", lambda *_: set())
     monkeypatch.setattr(local, "_collect_reports", full)
     monkeypatch.setattr(local, "fork_server", lambda *_: nullcontext())
     outcome = local.run(lambda: None, {}, tmp_path / "run")

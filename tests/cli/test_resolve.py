@@ -189,6 +189,7 @@ RUNS = {
     "try_candidate": ("train", "evaluate"),
     "evaluate": ("evaluate", "check_monitoring"),
     "resolve_production": ("resolve_production", "release_evidence"),
+    "predict_parts": ("select_parts", "predict_data", "gather_parts"),
 }
 """Components that run several steps."""
 

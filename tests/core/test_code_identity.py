@@ -24,7 +24,6 @@ from assay.core.closure import Closure, Own, closure_of
 from assay.core.code_identity import CodeIdentity, Scope
 from assay.core.distributions import locked, normal
 from assay.errors import StepError
-from assay.governance import makers
 
 from simulators.forge import git
 
@@ -632,7 +631,7 @@ def test_the_code_of_admitted_classes_counts_for_the_steps_that_load_them(
         assert after[BY_NAME["split_data"]] == without[BY_NAME["split_data"]]
         for name, first in without.items():
             # Evidence counts where the classes are not installed.
-            assert makers._is_known(after[name], first)
+            assert after[name].has_sources_of(first)
             assert not after[name].missing
         differ = {before[name].digest != after[name].digest for name in loads}
         assert len(differ) == 1
@@ -813,9 +812,13 @@ def run_all(folder: Path) -> Runs:
     )  # fmt: skip
     plan = {name: made[f"{name}_artifact"] for name in ("policy", "suite", "checks", "monitoring")}
     data = runs.run("snapshot_data", data=str(folder / "data.csv"))["dataset"]
+    runs.run("plan_parts", data=data)
+    selected = runs.run("select_parts", data=data, parts="0-0")["selected"]
+    runs.run("gather_parts", parts=[selected])
     parts = runs.run("split_data", data=data, target="label", test_fraction=0.4)
     runs.run("validate_data", data=parts["test"], reference=parts["train"], suite=plan["suite"])
     model = runs.run("train", data=parts["train"], target="label")["model"]
+    runs.run("predict_data", model=model, data=parts["test"])
     judged = runs.run(
         "evaluate", model=model, test_data=parts["test"], checks=plan["checks"], slices=["a"],
         resamples=100, latency_rows=20,

@@ -351,7 +351,7 @@ def test_the_stored_tasks_of_a_run_have_no_secrets(
         say(signed)
 
     monkeypatch.setattr(local, "fork_server", lambda *_: nullcontext())
-    monkeypatch.setattr(local, "_pages", lambda _: set())
+    monkeypatch.setattr(local, "_outputs_of", lambda *_: set())
     outcome = local.run(pipeline, {"data": signed, "options": {"all": [blanks]}}, tmp_path / "run")
     assert SECRET not in outcome.error
     log = outcome.log.read_text(encoding="utf-8")

@@ -51,6 +51,20 @@ def test_a_run_has_all_of_them_as_options(options: Mapping[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("path", PIPELINES, ids=lambda path: path.parent.name)
+def test_a_pipeline_with_one_of_the_parameters_passes_all_to_the_snapshot(path: Path) -> None:
+    whole = specification(path)
+    taken = READER & set(inputs(whole["root"]))
+    assert taken in (set(), READER)
+    if taken:
+        given = whole["root"]["dag"]["tasks"]["snapshot-data"]["inputs"]["parameters"]
+        assert {given[name].get("componentInputParameter") for name in READER} == READER
+
+
+@pytest.mark.parametrize(
+    "path",
+    [path for path in PIPELINES if not READER & set(inputs(specification(path)["root"]))],
+    ids=lambda path: path.parent.name,
+)
 def test_one_task_reads_a_table_and_gets_the_options(path: Path) -> None:
     whole = specification(path)
     reading = []

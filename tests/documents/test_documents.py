@@ -310,6 +310,7 @@ OUTSIDE = {
     "src/assay/cluster/stages.py": "the library's own schema",
     "src/assay/governance/policy/names.py": "the library's own list",
     "src/assay/data/schema.py": "what write() wrote, bounded; any text may name a column",
+    "src/assay/data/parts.py": "what write() wrote, bounded; any text may name a column",
     "src/assay/models/mlflow_folder.py": "what MLflow wrote in this process a moment before",
     "src/assay/models/canonical.py": "skops' schema, whose size and entries were checked before",
     "src/assay/models/trust.py": "texts in skops' schema, whose size was checked; faults caught",

@@ -162,7 +162,11 @@ def prepare_file(database: Path, open_with: Callable[[Path], None]) -> None:
 
     seen, copy, new = (database.with_name(f"{database.name}.{end}") for end in _BESIDE)
     with contextlib.suppress(OSError, UnicodeDecodeError):
-        if seen.read_text(encoding="utf-8") == VERSION and database.stat().st_size and not copy.exists():
+        if (
+            seen.read_text(encoding="utf-8") == VERSION
+            and database.stat().st_size
+            and not copy.exists()
+        ):
             return
     if copy.exists():
         copy.replace(database)
