@@ -14,12 +14,23 @@ from pathlib import Path
 import pytest
 
 from assay.core import plain_copies
-from assay.core.attestation import about, load, using
+from assay.core.attestation import about, load, parse, using
 from assay.core.digest import canonical_json, hex_of
 from assay.core.execution import CacheMode, Context, execute
 from assay.core.provenance import find_attestation, passport, verify, verify_store
 from assay.core.signing import Signer, Verifier
-from assay.core.step import Dataset, Measurements, Model, Out, Record, Services, Step, Values, step
+from assay.core.step import (
+    Dataset,
+    Lazy,
+    Measurements,
+    Model,
+    Out,
+    Record,
+    Services,
+    Step,
+    Values,
+    step,
+)
 from assay.core.store import Store, open_store
 from assay.core.tree import get_manifest, put_tree
 from assay.errors import (
@@ -30,6 +41,8 @@ from assay.errors import (
     StoreError,
     UsageError,
 )
+
+from stories import flip
 
 RUNS: list[str] = []
 
@@ -302,6 +315,55 @@ def test_a_step_must_keep_its_contract(context: Context) -> None:
         execute(vandal, {"data": data}, context)
     with pytest.raises(StepError, match="values larger"):
         execute(chatty, {}, context)
+
+
+@step
+def peeks(*, data: Lazy[Dataset], out: Out[Record]) -> Values:
+    errors = 0
+    for _ in range(2):
+        try:
+            data.file("rows.csv")
+        except IntegrityError:
+            errors += 1
+    (out.path / "record.json").write_text("{}")
+    return {"errors": errors, "there": (data.path / "rows.csv").exists()}
+
+
+def test_a_damaged_file_of_a_lazy_input_is_refused_each_time(
+    context: Context, tmp_path: Path
+) -> None:
+    folder = tmp_path / "rows"
+    folder.mkdir()
+    (folder / "rows.csv").write_bytes(b"a,b\n1,2\n" * 100_000)
+    digest = put_tree(context.store, folder, Dataset.type, {}).digest
+    blob = get_manifest(context.store, digest).files[0].stored.digest
+    flip(Path(context.store.location(blob).removeprefix("file:")))
+    done = execute(peeks, {"data": digest}, context)
+    assert dict(done.values) == {"errors": 2, "there": False}
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        (("buildDefinition", "internalParameters", "entryPoint"), "a." * 2000 + "b:y"),
+        (("buildDefinition", "internalParameters", "entryPoint"), 5),
+        (("buildDefinition", "externalParameters", "step"), 5),
+        (("buildDefinition", "externalParameters", "parameters"), []),
+        (("runDetails", "metadata", "startedOn"), 5),
+    ],
+)
+def test_an_attestation_with_values_that_nobody_writes_stops_no_reader(
+    context: Context, place: tuple[str, ...], value: object
+) -> None:
+    _, model = chain(context)
+    (record,) = about(context.store, model, None)
+    statement = record.statement()
+    fields = statement["predicate"]
+    for name in place[:-1]:
+        fields = fields[name]
+    fields[place[-1]] = value
+    with pytest.raises(AttestationError, match="not the attestation of an execution"):
+        parse(statement, "sha256:" + "0" * 64)
 
 
 def test_a_step_made_by_a_function_with_its_variables_is_refused() -> None:

@@ -321,6 +321,33 @@ def test_a_key_out_of_use_revokes_no_model_for_good(
     refused(lambda: world.promote("one", "dev"), RunBlocked, "leaks personal data")
 
 
+def test_a_key_out_of_use_sets_no_revocation_aside(
+    world: Any, keys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two keys were retired, and whoever has one of them states an earlier time."""
+    revokes(world, keys.signer("ann"), "one")
+    revocation = log.read(world.services, log.REVOCATIONS)[-1]
+    monkeypatch.setenv(
+        "ASSAY_VERIFY_KEYS", keys.listing(ann={"retired": day(-3)}, bob={"retired": day(-3)})
+    )
+    before = statement.stamp(datetime.now(UTC) - timedelta(days=9))
+    lift = replace(
+        revocation,
+        event=Event.CLEARED,
+        at=before,
+        written=before,
+        statement=revocation.name,
+        number=revocation.number + 1,
+        previous=revocation.name,
+    )
+    data, media = statement.encode(Kind.LOG, lift.digest, lift.predicate(), keys.signer("bob"))
+    name = world.store.put_bytes(data, media).digest
+    world.store.write_pointer(log_entry.pointer(log.REVOCATIONS, lift.number), name.encode())
+    logged = log.read(world.services, log.REVOCATIONS)
+    assert "is out of use" in logged[-1].refused
+    assert log.revocation(world.services, world.models["one"]) is not None
+
+
 @pytest.mark.parametrize("field", ["retired", "stolen"])
 def test_a_revocation_that_another_key_proves_is_not_set_aside(
     world: Any, keys: Any, monkeypatch: pytest.MonkeyPatch, field: str

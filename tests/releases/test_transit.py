@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from assay.cli import cli
 from assay.errors import RunBlocked, UsageError
 from assay.governance.registry import MODEL_TAG
-from assay.releases import layout, log, override, statement
+from assay.releases import eligibility, layout, log, override, statement
 from assay.releases.lint import lint
 from assay.releases.log import entry as log_entry
 from assay.releases.release import parse_release
@@ -250,6 +250,33 @@ def test_an_entry_of_a_runner_opens_no_environment(world: Any, forge: Simulator,
     (problem,) = world.sync().problems
     assert "no environment is skipped" in problem
     assert world.registry.at(MODEL, "production") is None
+
+
+def test_a_runner_states_no_other_model_of_a_release(
+    world: Any, forge: Simulator, keys: Any
+) -> None:
+    """A rollback, or the announcement of one, to what was in staging, as if it were a bad model."""
+    for environment in ("dev", "staging"):
+        if environment == "staging":
+            assert world.sync().problems == []
+        done = world.promote("one", environment)
+        forge.merge(done.request.number, "grace")
+    assert world.sync().problems == []
+    services = log.configured(world.services)
+    staged = log.current(world.chain(), "staging")
+    bad = world.models["bad"]
+    forged = replace(staged, event=log.Event.ROLLBACK, digest=bad, commit="", statement="")
+    log.append(services, forged, keys.signer("runs"))
+    announced = replace(forged, event=log.Event.INTENT, intends=log.Event.ROLLBACK.value)
+    log.append(services, announced, keys.signer("runs"))
+    for entry in world.chain()[-2:]:
+        assert "never in this environment with an approval" in entry.refused
+    assert log.current(world.chain(), "staging").digest == world.models["one"]
+    refused(
+        lambda: eligibility.require_reached(services, MODEL, "production", bad),
+        RunBlocked,
+        "was never in staging",
+    )
 
 
 def test_staging_within_a_pull_request_does_not_open_production(

@@ -40,6 +40,7 @@ MAX_ATTESTATION_BYTES: Final = 4 << 20
 _PARSED: Final = 256
 """Number of attestations that a process keeps in parsed form."""
 
+_ENTRY_POINT: Final = re.compile(r"[\w.]{1,300}:\w{1,200}")
 COMMIT: Final = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 """A full commit id."""
 
@@ -468,10 +469,10 @@ def _parse(raw: Any, digest: str, signed_by: str) -> Attestation:
     git = dependencies.get("git")
     (values,) = details["byproducts"]
     return Attestation(
-        step=definition["externalParameters"]["step"],
-        entry_point=internal["entryPoint"],
+        step=_text(definition["externalParameters"]["step"]),
+        entry_point=_entry_point(internal["entryPoint"]),
         code=_code(definition["buildType"], dependencies),
-        parameters=definition["externalParameters"]["parameters"],
+        parameters=dict(definition["externalParameters"]["parameters"].items()),
         inputs={name: _input(value) for name, value in internal["inputs"].items()},
         sources={
             name.removeprefix("source/"): SourceReference(
@@ -483,7 +484,7 @@ def _parse(raw: Any, digest: str, signed_by: str) -> Attestation:
         outputs={
             subject["name"]: OutputReference(
                 PREFIX + subject["digest"]["sha256"],
-                subject["annotations"]["artifactType"],
+                _text(subject["annotations"]["artifactType"]),
                 subject["annotations"]["reproducible"],
             )
             for subject in raw["subject"]
@@ -493,9 +494,9 @@ def _parse(raw: Any, digest: str, signed_by: str) -> Attestation:
         ),
         side_effects=internal["sideEffects"],
         details=RunDetails(
-            started=details["metadata"]["startedOn"],
-            finished=details["metadata"]["finishedOn"],
-            invocation=details["metadata"]["invocationId"],
+            started=_text(details["metadata"]["startedOn"]),
+            finished=_text(details["metadata"]["finishedOn"]),
+            invocation=_text(details["metadata"]["invocationId"]),
         ),
         image=dependencies["image"]["uri"] if "image" in dependencies else "",
         git=Commit(git["uri"], _commit(git["digest"]["gitCommit"]), git["annotations"]["dirty"])
@@ -513,6 +514,19 @@ def _code(build_type: Any, dependencies: Mapping[str, Any]) -> CodeIdentity:
     # Version 1 always covered the whole library.
     scope = Scope(entries[1]["annotations"]["scope"]) if version > 1 else Scope.LIBRARY
     return CodeIdentity(step, modules, distributions, scope, version)
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    raise ValueError(f"{str(value)[:80]!r} is not a text")
+
+
+def _entry_point(value: Any) -> str:
+    # Python looks for the module, one package after the other.
+    if _ENTRY_POINT.fullmatch(_text(value)):
+        return str(value)
+    raise ValueError(f"entryPoint {str(value)[:80]!r} is not MODULE:NAME")
 
 
 def _commit(value: Any) -> str:

@@ -23,7 +23,7 @@ from assay.core.manifest import (
 from assay.core.packing import packs
 from assay.core.parallel import parallel
 from assay.core.store.base import Store
-from assay.core.store.files import reading, write_read_only
+from assay.core.store.files import landing, reading, write_read_only
 from assay.core.store.removal import Watch
 from assay.errors import RUN_AGAIN, IntegrityError, NotFoundError, StepError
 
@@ -262,9 +262,11 @@ def get_file(store: Store, manifest: Manifest, path: str, target: Path) -> Path:
     if not result.exists():
         result.parent.mkdir(parents=True, exist_ok=True)
         if entry.pack is None:
-            store.get_file_into(entry.blob, result)
+            store.get_file(entry.blob, result)
         else:
-            write_read_only(result, read_entry(store, entry, entry.blob.size))
+            content = read_entry(store, entry, entry.blob.size)
+            with landing(result) as out:
+                out.write(content)
     return result
 
 

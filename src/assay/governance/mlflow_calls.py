@@ -169,7 +169,7 @@ def prepare_file(database: Path, open_with: Callable[[Path], None]) -> None:
         ):
             return
     if copy.exists():
-        copy.replace(database)
+        _restore(copy, database)
     if not database.exists() or not database.stat().st_size:
         new.unlink(missing_ok=True)
         open_with(new)
@@ -185,7 +185,10 @@ def prepare_file(database: Path, open_with: Callable[[Path], None]) -> None:
         try:
             open_with(database)
         except Exception as error:
-            copy.replace(database)
+            if "locked" in str(error):
+                copy.unlink()  # another program has it open, and nothing was changed
+                raise
+            _restore(copy, database)
             if not any(sign in str(error) for sign in _HALF_MADE):
                 raise
             raise ServiceError(
@@ -197,11 +200,23 @@ def prepare_file(database: Path, open_with: Callable[[Path], None]) -> None:
     seen.write_text(VERSION, encoding="utf-8")
 
 
+def _restore(copy: Path, database: Path) -> None:
+    """Put a copy in the place of a database, without what an interrupted transaction left beside.
+
+    SQLite would roll such a journal back into the copy.
+    """
+    for end in ("journal", "wal", "shm"):
+        database.with_name(f"{database.name}-{end}").unlink(missing_ok=True)
+    copy.replace(database)
+
+
 def _failures() -> tuple[type[Exception], ...]:
     from mlflow.exceptions import MlflowException
     from requests.exceptions import RequestException
 
-    failures: tuple[type[Exception], ...] = (MlflowException, RequestException, OSError)
+    failures: tuple[type[Exception], ...] = (
+        MlflowException, RequestException, OSError, sqlite3.Error,
+    )  # fmt: skip
     # Images use only servers, and lack SQLAlchemy, which MLflow needs for databases.
     if find_spec("sqlalchemy") is not None:
         from sqlalchemy.exc import SQLAlchemyError

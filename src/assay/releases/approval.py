@@ -98,7 +98,7 @@ def approve(
         base = repository.head
         merged = repository.merge(seen, f"{title}\n\n" + "\n".join(lines), by)
         _require_own(repository, folder, seen, merged)
-        known = log.was_released(opened.entries(model), release.name, environment)
+        known = log.was_released(opened.entries(model), release.name, environment, release.digest)
         approval = sign_approval(
             opened,
             release,
@@ -182,7 +182,7 @@ def _checked(deployment: OpenDeployment, folder: str, branch: str) -> Release:
         raise IntegrityError.all_of(problems)
     current = eligibility.release_at(repository, f"{folder}/{FILE_NAME}")
     entries = deployment.entries(release.model)
-    known = log.was_released(entries, release.name, release.environment)
+    known = log.was_released(entries, release.name, release.environment, release.digest)
     if not known and release.previous != (current.name if current else ""):
         raise ReleaseConflictError(
             f"{release.environment} has changed since this was proposed; promote the model again, "
@@ -237,7 +237,7 @@ def checked(
     """
     services, registry = deployment.services, deployment.registry
     entries = deployment.entries(release.model)
-    if log.was_released(entries, release.name, release.environment):
+    if log.was_released(entries, release.name, release.environment, release.digest):
         try:
             restore.verify(services, release)
         except AssayError as error:

@@ -100,7 +100,7 @@ def finish(deployment: OpenDeployment, model: str) -> list[Entry]:
         if intent.intends not in {Event.ROLLBACK, Event.RECONCILED}:
             continue
         # Its entry would not count, so that each command would add another one.
-        if not log.was_released(entries, intent.release, intent.environment):
+        if not log.was_released(entries, intent.release, intent.environment, intent.digest):
             continue
         entry = replace(
             intent,

@@ -251,7 +251,7 @@ def require_reached(
     entries = [
         entry
         for entry in log.read(services, model)
-        if entry.moves and (entry.environment, entry.digest) == (needed, digest)
+        if entry.moves and entry.dated and (entry.environment, entry.digest) == (needed, digest)
     ]
     if not entries:
         raise RunBlocked(

@@ -123,7 +123,7 @@ def _problems(deployment: OpenDeployment, folder: Path, path: str, touched: list
     if path in touched:
         result += changed_with(release.model, release.environment, touched)
         entries = deployment.entries(release.model)
-        if not log.was_released(entries, release.name, release.environment):
+        if not log.was_released(entries, release.name, release.environment, release.digest):
             result += replaced(repository, release, repository.head)
     return result
 

@@ -207,7 +207,7 @@ def _reconcile(deployment: OpenDeployment, entries: Sequence[Entry], last: Entry
         event=Event.RECONCILED,
         model=last.model,
         environment=last.environment,
-        digest=last.digest,
+        digest=target.release.digest,
         release=last.release,
         at=statement.now(),
         by=by,
@@ -296,6 +296,7 @@ def finish_drill(deployment: OpenDeployment, model: str, problems: list[str]) ->
         entry = replace(
             intent,
             event=Event.ROLLBACK,
+            digest=target.release.digest,
             intends="",
             at=statement.now(),
             by=consistency.finisher(deployment, intent),

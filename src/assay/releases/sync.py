@@ -308,7 +308,7 @@ def _record_merge(
     model, environment = release.model, release.environment
     files = repository.files(layout.folder(model, environment), commit)
     entries = deployment.entries(model)
-    known = log.was_released(entries, release.name, environment)
+    known = log.was_released(entries, release.name, environment, release.digest)
     # The branch before the merge: a policy that is merged with a release does not govern it.
     before = next(iter(revision.parents), "")
     policies: list[Governing | None] = [None]

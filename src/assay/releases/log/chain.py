@@ -313,7 +313,8 @@ def _refusal(
     services: Services, entry: Entry, key: Key | None, before: Sequence[Entry], known: _Known
 ) -> str:
     """Why an entry does not count; "" when it does."""
-    if entry.event in _GO_BACK and not was_released(before, entry.release, entry.environment):
+    goes_back = (entry.intends or entry.event) in _GO_BACK
+    if goes_back and not was_released(before, entry.release, entry.environment, entry.digest):
         return "restores a release that was never in this environment with an approval"
     if key is None or services.verifier is None:
         return ""
@@ -322,14 +323,23 @@ def _refusal(
         return f"written by {key}, but it requires a key with the role {allowed}"
     try:
         if entry.event is not Event.REVOCATION:  # retiring a key does not undo it
-            proven = key.was_in_use(known.by_others)
-            key.require_in_use(entry.at, f"entry {entry.number}", proven=proven)
+            _require_in_use(entry, key, known)
             _require_after(entry, clock(before))
         return _disproof(services, entry, known.at_all)
     except NotFoundError:
         return f"the statement {entry.statement} behind it is not in the store"
     except AttestationError as error:
         return str(error)
+
+
+def _require_in_use(entry: Entry, key: Key, known: _Known) -> None:
+    """Refuse an entry by a key that was out of use, or may have been."""
+    proven = key.was_in_use(known.by_others)
+    lifts = entry.event is Event.CLEARED and bool(entry.statement)
+    if lifts and key.out_of_use and not proven:
+        # Any time can be stated, and a revocation must not end because keys were retired.
+        raise AttestationError(f"{key} is out of use, and no other key proves that it was in use")
+    key.require_in_use(entry.at, f"entry {entry.number}", proven=proven)
 
 
 def _author(services: Services, entry: Entry, key: Key | None) -> str:

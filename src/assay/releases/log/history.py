@@ -28,13 +28,14 @@ def clock(entries: Sequence[Entry]) -> str:
     return max((entry.at for entry in entries if entry.dated), default="")
 
 
-def was_released(entries: Sequence[Entry], release: str, environment: str) -> bool:
+def was_released(entries: Sequence[Entry], release: str, environment: str, model: str) -> bool:
     """Whether exactly this release was approved for an environment before.
 
     Args:
         entries: The log.
         release: Digest of the release.
         environment: Where.
+        model: Digest of its model. What an entry states beside the release is not proved by it.
 
     Returns:
         True when an entry `release` of it counts.
@@ -42,7 +43,7 @@ def was_released(entries: Sequence[Entry], release: str, environment: str) -> bo
     return any(
         entry.event is Event.RELEASE
         and not entry.refused
-        and (entry.release, entry.environment) == (release, environment)
+        and (entry.release, entry.environment, entry.digest) == (release, environment, model)
         for entry in entries
     )
 
