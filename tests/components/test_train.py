@@ -394,6 +394,56 @@ class TestHyperparametersThatNameColumnsOrLabels:
             fit(sorted_by_text, out(), hyperparameters=weights, **given)
 
 
+@pytest.mark.parametrize("estimator", ["auto", "sklearn.linear_model.LogisticRegression"])
+@pytest.mark.parametrize("labels", [(1, 2), (1, 2, 3), ("no", "yes"), (False, True)])
+def test_a_weight_belongs_to_its_label_whatever_numbers_an_estimator_gives_them(
+    tmp_path: Path, out: Callable[[], "Out[object]"], estimator: str, labels: tuple[object, ...]
+) -> None:
+    rows = 60 * len(labels)
+    table = pa.table(
+        {"x": [(row * 7) % 11 for row in range(rows)], "y": [*labels] * (rows // len(labels))}
+    )
+    dataset.write(table.to_batches(), table.schema, tmp_path)
+    data = Dataset(tmp_path, "sha256:" + "0" * 64)
+    for label in labels:
+        weights = {str(other): 50 if other == label else 1 for other in labels}
+        given = {
+            "target": "y",
+            "estimator": estimator,
+            "hyperparameters": {"class_weight": weights},
+        }
+        fitted = model.load(fit(data, out(), **given))
+        assert set(fitted.predict(dataset.read(tmp_path)).tolist()) == {label}
+
+
+@pytest.mark.parametrize(
+    ("estimator", "hyperparameters"),
+    [
+        (
+            "sklearn.ensemble.BaggingClassifier",
+            {
+                "estimator": {
+                    "$estimator": "sklearn.linear_model.LogisticRegression",
+                    "hyperparameters": {"class_weight": {"1": 2}},
+                }
+            },
+        ),
+        (
+            "sklearn.model_selection.GridSearchCV",
+            {
+                "estimator": {"$estimator": "sklearn.linear_model.LogisticRegression"},
+                "param_grid": {"class_weight": [{"1": 2}, None]},
+            },
+        ),
+    ],
+)
+def test_weights_of_labels_that_an_outer_estimator_may_number_are_refused(
+    estimator: str, hyperparameters: dict[str, object]
+) -> None:
+    (problem,) = model.check_estimator(estimator, hyperparameters)
+    assert "weights of single labels are for the outermost estimator only" in problem
+
+
 def test_a_category_that_looks_like_a_missing_value_is_not_one(
     tmp_path: Path, out: Callable[[], "Out[object]"]
 ) -> None:

@@ -11,9 +11,9 @@ from assay.data import (
     Writer,
     arrow_schema,
     column_problems,
-    info,
     iter_batches,
 )
+from assay.data.schema import load
 from assay.errors import UsageError
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def predict(
     import pyarrow as pa
 
     own = _own_fields(model)
-    table = info(source)
+    table, parts = load(source)
     schema = arrow_schema(source)
     problems = column_problems(kept, table.names, "keep_columns")
     problems += [
@@ -60,7 +60,8 @@ def predict(
         raise UsageError.all_of(problems)
     fields = [schema.field(name) for name in dict.fromkeys(kept)] + own
     findings: dict[tuple[str, tuple[str, ...]], Finding] = {}
-    with Writer(pa.schema(fields), target) as writer:
+    # With the parts of the source, so that predictions of parts can be joined.
+    with Writer(pa.schema(fields), target, rows_per_part=parts[0].rows) as writer:
         for rows in _chunks(source, schema):
             frame = _frame(rows, table)
             for finding in model.check_table(frame):

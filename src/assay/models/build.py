@@ -168,7 +168,7 @@ class _Maker:
         takes_jobs = threads is not None and "n_jobs" in known
         inner = None if takes_jobs else threads
         arguments = {
-            name: self._weights(value)
+            name: self._weights(kind, value)
             if name == WEIGHTS and isinstance(value, Mapping)
             else self.value(value, inner, known[name])
             for name, value in hyperparameters.items()
@@ -182,8 +182,11 @@ class _Maker:
         except (TypeError, ValueError) as error:
             raise UsageError(f"{path}: {error}") from error
 
-    def _weights(self, weights: Mapping[str, Any]) -> dict[Any, Any]:
+    def _weights(self, kind: type, weights: Mapping[str, Any]) -> dict[Any, Any]:
         """Weights by label; by text if the labels are not known yet.
+
+        Histogram gradient boosting numbers the sorted labels before it looks weights up, so its
+        weights are by number.
 
         Raises:
             UsageError: Keys that are not labels.
@@ -195,7 +198,10 @@ class _Maker:
                 f"{WEIGHTS}: {', '.join(some(unknown, shown))}: the target has no such label; it "
                 f"has {known}"
             )
-        return {self._labels.get(key, key): self.value(item, None) for key, item in weights.items()}
+        keys = self._labels
+        if keys and kind.__name__ == "HistGradientBoostingClassifier":
+            keys = {str(label): number for number, label in enumerate(sorted(keys.values()))}
+        return {keys.get(key, key): self.value(item, None) for key, item in weights.items()}
 
     def value(self, value: Any, threads: int | None, tuples: bool = False) -> Any:
         """Convert the value of a hyperparameter from JSON."""
@@ -239,6 +245,7 @@ def _check(path: str, hyperparameters: Any, allowed: Sequence[str], where: str =
             continue
         if name not in GRIDS and (
             problem := _positions(name, value, nested=bool(where))
+            or (_labelled(name, value) if where else "")
             or argument_problem(kind, name, value)
             or _untyped(kind, name, value)
         ):
@@ -277,6 +284,16 @@ def _positions(name: str, value: Any, *, nested: bool) -> str:
     )
 
 
+def _labelled(name: str, value: Any) -> str:
+    """Why weights by label are refused for a nested estimator or in a search; "" for others.
+
+    An estimator around it may number the labels first, and JSON has texts as keys.
+    """
+    if name != WEIGHTS or not isinstance(value, Mapping):
+        return ""
+    return "weights of single labels are for the outermost estimator only; give 'balanced'"
+
+
 def _grid_problems(
     kind: Any, given: Mapping[str, Any], allowed: Sequence[str], where: str
 ) -> list[str]:
@@ -309,7 +326,7 @@ def _grid_problems(
 
 def _searched_problem(kind: type, name: str, values: Any) -> str:
     for value in values if isinstance(values, list | tuple) else ():
-        if problem := _positions(name, value, nested=True):
+        if problem := _positions(name, value, nested=True) or _labelled(name, value):
             return problem
     return argument_problem(kind, name, _searched(name, values)) or _untyped(kind, name, values)
 
