@@ -425,7 +425,7 @@ def test_an_intent_proves_nothing(world: Any, keys: Any) -> None:
     synced = world.sync()
     assert any("verdict is block" in problem for problem in synced.problems)
     assert log.current(world.chain(), "dev").digest == world.models["one"]
-    assert not log.was_released(world.chain(), name, "dev")
+    assert not log.was_released(world.chain(), name, "dev", world.models["bad"])
 
 
 def test_the_log_says_in_json_what_does_not_count(world: Any) -> None:
