@@ -120,7 +120,7 @@ def members(given: Sequence[Any], stored: str) -> list[Any]:
         stored: The column's type.
 
     Raises:
-        UsageError: One is of another type, or there is none.
+        UsageError: A member is of another type, or null is the only one.
     """
     present = [value for value in given if value is not None]
     if stored in TIMES:

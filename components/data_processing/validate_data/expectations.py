@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import numpy as np
 
@@ -37,6 +37,8 @@ _MEASURED: Final = re.compile("expect_(?:column_|table_)(?!values_|pair_)(.+?)_t
 """What an expectation is about, in its type, such as `mean` or `row_count`."""
 _ABOUT_TYPES: Final = ("_type_to_be", "_be_of_type", "_in_type_list")
 _ADDRESS = re.compile(r"0x[0-9a-f]{6,}", re.ASCII)
+_Subject = TypeVar("_Subject")
+"""What a judge of expectations gets: the table, a column, or several columns."""
 _COUNTS: Final = ("element_count", "missing_count", "unexpected_count")
 
 
@@ -91,7 +93,7 @@ class SuiteCheck:
             kind, kwargs = _parts(item)
             if _absent(kind, kwargs, self._table.names):
                 continue
-            if not self._computed(place, lambda k, g: table.judge(k, g, self._table)):
+            if not self._computed(place, table.judge, self._table):
                 about = _columns(kind, kwargs)
                 known = (
                     self._by_column.setdefault(about[0], []) if len(about) == 1 else self._several
@@ -101,7 +103,7 @@ class SuiteCheck:
     def add(self, column: "Column") -> None:
         """Judge what is expected of a column; each column of the table is added once."""
         for place in self._by_column.get(column.name, ()):
-            if not self._computed(place, lambda kind, kwargs: rules.judge(kind, kwargs, column)):
+            if not self._computed(place, rules.judge, column):
                 self._left.append(place)
 
     def finish(self) -> list[Outcome]:
@@ -114,7 +116,7 @@ class SuiteCheck:
             columns = {c.name: c for c in read_columns(self._folder, names)}
             for place in places:
                 about = [columns[name] for name in self._about(place)]
-                if not self._computed(place, lambda k, g: rows.judge(k, g, about)):  # noqa: B023
+                if not self._computed(place, rows.judge, about):
                     self._left.append(place)
         if self._left:
             self._ask()
@@ -142,11 +144,14 @@ class SuiteCheck:
             yield list(columns), places
 
     def _computed(
-        self, place: int, judge: Callable[[str, Mapping[str, Any]], Mapping[str, Any] | None]
+        self,
+        place: int,
+        judge: Callable[[str, Mapping[str, Any], _Subject], Mapping[str, Any] | None],
+        about: _Subject,
     ) -> bool:
-        """Whether an expectation is judged here; fails closed."""
+        """Whether an expectation about something is judged here; fails closed."""
         try:
-            result = judge(*_parts(self.suite.expectations[place]))
+            result = judge(*_parts(self.suite.expectations[place]), about)
         except (
             UsageError, ArithmeticError, LookupError, RuntimeError, TypeError, ValueError
         ) as error:  # fmt: skip
