@@ -694,3 +694,41 @@ def test_a_file_that_was_left_incomplete_before_is_named_with_the_way_out(uri: s
     with pytest.raises(ServiceError, match=r"left incomplete by an interrupted process.*move it"):
         Registry(uri).names()
     assert content() == before
+
+
+def test_a_file_that_another_program_has_locked_is_not_replaced(uri: str) -> None:
+    path = Path(uri.removeprefix("sqlite:///"))
+    add(Registry(uri))
+    path.with_name("mlflow.db.lock").write_text("an earlier version")
+    file = path.stat().st_ino
+
+    def fails(_: Path) -> None:
+        raise sqlite3.OperationalError("database is locked")
+
+    with pytest.raises(sqlite3.OperationalError):
+        mlflow_calls.prepare_file(path, fails)
+    assert path.stat().st_ino == file
+    assert Registry(uri).names() == ["churn"]
+
+
+def test_a_journal_of_an_interrupted_migration_does_not_damage_the_copy(uri: str) -> None:
+    path = Path(uri.removeprefix("sqlite:///"))
+    add(Registry(uri))
+    path.with_name("mlflow.db.lock").write_text("an earlier version")
+    shutil.copy(path, path.with_name("mlflow.db.before"))
+    script = (
+        "import os, sqlite3, sys\n"
+        "database = sqlite3.connect(sys.argv[1], isolation_level=None)\n"
+        "database.execute('PRAGMA cache_size = 1')\n"
+        "database.execute('CREATE TABLE half (x TEXT)')\n"
+        "database.execute('BEGIN')\n"
+        "for _ in range(2000):\n"
+        "    database.execute('INSERT INTO half VALUES (hex(randomblob(200)))')\n"
+        "os.kill(os.getpid(), 9)\n"
+    )
+    subprocess.run([sys.executable, "-c", script, str(path)], check=False)
+    assert path.with_name("mlflow.db-journal").exists()
+    assert Registry(uri).names() == ["churn"]
+    with contextlib.closing(sqlite3.connect(path)) as database:
+        assert database.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+        assert not database.execute("SELECT 1 FROM sqlite_master WHERE name = 'half'").fetchall()

@@ -16,7 +16,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from assay.core import retry
 from assay.core.environment import environment, set_defaults, silence_mlflow
@@ -169,7 +169,7 @@ def prepare_file(database: Path, open_with: Callable[[Path], None]) -> None:
         ):
             return
     if copy.exists():
-        _restore(copy, database)
+        _undo(copy, database)
     if not database.exists() or not database.stat().st_size:
         new.unlink(missing_ok=True)
         open_with(new)
@@ -185,10 +185,7 @@ def prepare_file(database: Path, open_with: Callable[[Path], None]) -> None:
         try:
             open_with(database)
         except Exception as error:
-            if "locked" in str(error):
-                copy.unlink()  # another program has it open, and nothing was changed
-                raise
-            _restore(copy, database)
+            _undo(copy, database)
             if not any(sign in str(error) for sign in _HALF_MADE):
                 raise
             raise ServiceError(
@@ -200,11 +197,28 @@ def prepare_file(database: Path, open_with: Callable[[Path], None]) -> None:
     seen.write_text(VERSION, encoding="utf-8")
 
 
-def _restore(copy: Path, database: Path) -> None:
-    """Put a copy in the place of a database, without what an interrupted transaction left beside.
+def _tables(database: Path) -> list[Any] | None:
+    """The definitions and the version of a database's tables; None if they cannot be read."""
+    try:
+        with contextlib.closing(sqlite3.connect(database)) as connection:
+            tables = connection.execute("SELECT name, sql FROM sqlite_master ORDER BY name, sql")
+            result: list[Any] = tables.fetchall()
+            if any(name == "alembic_version" for name, _ in result):
+                result += connection.execute("SELECT version_num FROM alembic_version").fetchall()
+    except sqlite3.Error:
+        return None
+    return result
 
-    SQLite would roll such a journal back into the copy.
+
+def _undo(copy: Path, database: Path) -> None:
+    """Put the copy in the place of a database whose tables a migration has changed.
+
+    One that is unchanged stays, because another program may have it open.
     """
+    if _tables(database) == _tables(copy):
+        copy.unlink()
+        return
+    # SQLite would roll the journal of an interrupted transaction back into the copy.
     for end in ("journal", "wal", "shm"):
         database.with_name(f"{database.name}-{end}").unlink(missing_ok=True)
     copy.replace(database)
