@@ -15,6 +15,7 @@ from assay import data as dataset
 from assay.cli import cli
 from assay.components.gather_parts.step import gather_parts
 from assay.components.plan_parts.step import plan_parts
+from assay.components.predict_data.prediction import predict
 from assay.components.predict_data.step import predict_data
 from assay.components.select_parts.step import select_parts
 from assay.components.train.step import train
@@ -167,6 +168,22 @@ def test_columns_that_cannot_be_kept_are_refused(
     refused(lambda: scene.run(predict_data, **arguments), UsageError, said)
 
 
+def test_nan_as_a_prediction_is_not_stored_as_a_missing_value(tmp_path: Path) -> None:
+    class Gives:
+        task = "regression"
+
+        def check_table(self, frame: pd.DataFrame) -> list[Any]:
+            return []
+
+        def predict_both(self, frame: pd.DataFrame) -> tuple[Any, None]:
+            return np.where(frame["x"] > 1, np.nan, 0.5), None
+
+    source = write(tmp_path / "rows", pa.table({"x": [0.0, 1.0, 2.0]}))
+    (tmp_path / "out").mkdir()
+    subject: Any = Gives()
+    refused(lambda: predict(subject, source, [], tmp_path / "out"), UsageError, "NaN for 1 of 3")
+
+
 @pytest.mark.parametrize("text", ["", "1", "3-2", "-1-2", "0-99999999999", "a-b", "0-10", "1-2-3"])
 def test_parts_that_do_not_exist_are_refused(scene: Scene, text: str) -> None:
     refused(lambda: scene.run(select_parts, data=scene.data, parts=text), UsageError, "parts")
@@ -242,10 +259,15 @@ def test_the_pipeline_predicts_new_parts_only(
         tasks: list[dict[str, Any]] = outcome["tasks"]
         (gathered,) = {task["outputs"]["gathered"] for task in tasks[-2:-1]}
         (table,) = outcome["tables"]
-        assert pd.read_parquet(table).equals(scene.read(gathered))
+        result = pd.read_parquet(table)
+        assert result.equals(scene.read(gathered))
+        assert result["id"].tolist() == pq.read_table(data).column("id").to_pylist()
         return [task for task in tasks if task["name"] == "predict_data"]
 
     many = pa.concat_tables([people] * 220)  # 209,000 rows: three parts
+    place = many.column_names.index("id")
+    keys = pa.array([f"p{row}" for row in range(len(many))])
+    many = many.set_column(place, "id", keys)
     pq.write_table(many, scene.root / "table.parquet")
     assert [task["state"] for task in run("table.parquet")] == ["done"] * 3
     pq.write_table(pa.concat_tables([many, people]), scene.root / "table.parquet")

@@ -42,8 +42,8 @@ def predict(
         difference once.
 
     Raises:
-        UsageError: The model cannot take the rows, or columns to keep do not exist or have names of
-            the result's own; names all.
+        UsageError: The model cannot take the rows or gives NaN, or columns to keep do not exist or
+            have names of the result's own; names all.
     """
     import pyarrow as pa
 
@@ -121,6 +121,12 @@ def _predicted(
     import pyarrow as pa
 
     labels, chances = model.predict_both(frame)
+    if model.task == "regression" and (wrong := int(np.isnan(labels).sum())):
+        # A dataset has one form for NaN and for a missing value.
+        raise UsageError(
+            f"the model gives NaN for {wrong} of {len(labels)} rows; train with other "
+            "hyperparameters"
+        )
     columns = [np.asarray(labels).tolist()]
     if chances is not None:
         columns += list(np.asarray(chances, dtype=float).T)
