@@ -97,3 +97,15 @@ def test_a_description_of_many_columns_needs_the_fast_encoder_only(
     assert canonical_json(columns) == expected
     assert parse_canonical_json(expected, "x") == columns
     assert set(given) == {1e-5, 3.0}
+
+
+def test_a_deep_value_is_encoded_a_few_times_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once for each level, a document of 4 MB kept a reader busy for seconds."""
+    calls: list[object] = []
+    fast = digest._common_json
+    monkeypatch.setattr(digest, "_common_json", lambda value: calls.append(value) or fast(value))
+    value: Any = "ä"
+    for _ in range(300):
+        value = [value]
+    assert canonical_json(value) == b"[" * 300 + '"ä"'.encode() + b"]" * 300
+    assert len(calls) == 8

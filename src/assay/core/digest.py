@@ -17,6 +17,7 @@ CHUNK_BYTES: Final = 1 << 20
 """Buffer size; limits the memory regardless of the blob size."""
 
 _MAX_SAFE_INTEGER: Final = 2**53 - 1
+_LEVELS: Final = 8
 _ENCODER: Final = json.JSONEncoder(
     ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":")
 )
@@ -107,20 +108,29 @@ def parse_canonical_json(data: bytes, what: str) -> Any:
 # only if it is ASCII, has no such numbers, and reads back as the same value.
 
 
-def _dumps(value: Any) -> bytes:
+def _dumps(value: Any, levels: int = _LEVELS) -> bytes:
     """The canonical form of a value.
+
+    Args:
+        value: The value.
+        levels: How many levels of it are tried with Python's encoder, which is faster. Each level
+            encodes all below it once more, so a deep value would take long.
 
     Raises:
         rfc8785.CanonicalizationError: As for `canonical_json`.
         UnicodeError: A lone surrogate.
     """
+    if levels == 0:
+        return rfc8785.dumps(value)
     if (common := _common_json(value)) is not None:
         return common
+    below = levels - 1
     if isinstance(value, list) and value:
-        return b"[%b]" % b",".join(map(_dumps, value))
+        return b"[%b]" % b",".join(_dumps(item, below) for item in value)
     if isinstance(value, dict) and value and all(isinstance(key, str) for key in value):
         items = sorted(value.items(), key=lambda item: item[0].encode("utf-16be"))
-        return b"{%b}" % b",".join(b"%b:%b" % (_dumps(key), _dumps(item)) for key, item in items)
+        pairs = ((_dumps(key), _dumps(item, below)) for key, item in items)
+        return b"{%b}" % b",".join(b"%b:%b" % pair for pair in pairs)
     return rfc8785.dumps(value)
 
 
