@@ -500,9 +500,11 @@ def test_a_new_class_is_reported(written: Write, fitted: Fit, out: Make) -> None
         **compare.bind_parameters({}),
     )
     assert values is not None
-    assert "production does not know the classes 'new'; their rows count as its errors" in str(
-        values
-    )
+    text = "production does not know the classes 'new'; their rows count as its errors"
+    assert text in str(values)
+    _, found, folder = judge(candidate, production, new, out)
+    assert text in found.reason, "the pull request shows it"
+    assert text in html.unescape((folder / "report.html").read_text())
 
 
 @pytest.mark.parametrize(

@@ -127,6 +127,8 @@ def compare(
     by = groups if everything else groups[rows.new]
     slices = _slices(primary, ours, theirs, by, settings, candidate.target, same=same)
     verdict, reason = _verdict(primary, delta, own, slices, settings)
+    # With the verdict, because whoever approves the release reads it there.
+    reason = "; ".join(filter(None, [reason, _new_classes(candidate, production)]))
     values |= {
         "regression_delta": delta if math.isfinite(delta) else None,
         "regression_delta_lower": own.low if own else None,
@@ -261,7 +263,9 @@ def check(
         reasons = _unreadable(candidate, production, frame)
     if reasons:
         return findings, f"{'; '.join(reasons)}; {WAY_OUT}"
-    return findings + _new_classes(candidate, production), ""
+    if new := _new_classes(candidate, production):
+        findings.append(Finding("new-classes", new, (candidate.target,)))
+    return findings, ""
 
 
 def _unlike(candidate: "LoadedModel", production: "LoadedModel") -> list[str]:
@@ -289,12 +293,11 @@ def _new(candidate: "LoadedModel", production: "LoadedModel") -> list[Any]:
     return [label for label in candidate.classes if label not in production.classes]
 
 
-def _new_classes(candidate: "LoadedModel", production: "LoadedModel") -> list[Finding]:
-    new = _new(candidate, production)
-    if not new:
-        return []
-    text = f"production does not know the classes {_some(new)}; their rows count as its errors"
-    return [Finding("new-classes", text, (candidate.target,))]
+def _new_classes(candidate: "LoadedModel", production: "LoadedModel") -> str:
+    """What the classes that only the candidate knows mean for the comparison; "" without any."""
+    new = _some(_new(candidate, production))
+    text = f"production does not know the classes {new}; their rows count as its errors"
+    return text if new else ""
 
 
 def _some(labels: list[Any]) -> str:

@@ -74,10 +74,11 @@ def write(difference: "Difference", settings: "Settings", folder: Path) -> None:
 def _finding(difference: "Difference", settings: "Settings") -> str:
     evidence = difference.evidence
     delta, bounds = evidence.values["regression_delta"], evidence.intervals.get("regression_delta")
-    if evidence.reason or delta is None:
+    if delta is None or (evidence.reason and evidence.verdict != "pass"):
         return evidence.reason or "The difference is not defined on these rows."
     own = None if bounds is None else (bounds.low, bounds.high, bounds.confidence)
-    return regression_text(difference.primary, delta, own, "<", settings.margin)
+    text = regression_text(difference.primary, delta, own, "<", settings.margin)
+    return "; ".join(filter(None, [text, evidence.reason]))
 
 
 def _bars(difference: "Difference", settings: "Settings") -> Markup:
