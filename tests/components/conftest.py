@@ -46,8 +46,9 @@ def fitted(tmp_path_factory: pytest.TempPathFactory) -> Fit:
         folder = tmp_path_factory.mktemp("model")
         train(data=data, model=Out(folder), **train.bind_parameters(parameters))
         TRAINED_ON[folder] = data
-        # Folders are numbered, so each model has a digest of its own.
-        return Model(folder, "sha256:" + sha256(folder.name.encode()).hexdigest())
+        # By content, so that no page depends on how many models were fitted before.
+        files = [(folder / name).read_bytes() for name in ("assay-model.json", "model.skops")]
+        return Model(folder, "sha256:" + sha256(b"".join(files)).hexdigest())
 
     return fit
 
