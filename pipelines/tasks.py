@@ -88,7 +88,7 @@ def evaluate_and_register(model: Any, data: Data, model_name: Any) -> None:
     # After the evaluation, so that the model that is judged is among those that are counted.
     current = never_cached(
         resolve_production(model_name=model_name, model=model, test_data=test_data)
-        .set_display_name("Ask production")
+        .set_display_name("Find the production model")
         .after(quality)
     )
     difference = compare(

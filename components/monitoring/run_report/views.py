@@ -265,7 +265,7 @@ def _not_worse(evidence: EvidenceDocument) -> str:
 
 
 def _stages(history: RunHistory) -> Markup:
-    headers = ("stage", "result", "gave", "from")
+    headers = ("stage", "result", "outputs", "from")
     tried = [stage for stage in history.stages if _is_other_candidate(history, stage)]
     shown = [stage for stage in history.stages if not _is_other_candidate(history, stage)]
     rows = [_stage_row(stage) for stage in shown]
@@ -338,7 +338,7 @@ def _digests(history: RunHistory) -> Iterator[Section]:
     text = f"Their pages are at the nodes of the graph: {named}." if named else ""
     shown = table(("what", "digest"), list(digests.items()))
     lead = paragraph(text, soft=True) if text else Markup()
-    yield Section("Artifacts", lead + details("Whole digests", shown))
+    yield Section("Artifacts", lead + details("Full digests", shown))
 
 
 def _notes(history: RunHistory) -> Iterator[Section]:
