@@ -1,6 +1,6 @@
 """Predict a dataset, a bounded number of rows at a time."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -62,11 +62,11 @@ def predict(
     findings: dict[tuple[str, tuple[str, ...]], Finding] = {}
     # With the parts of the source, so that predictions of parts can be joined.
     with Writer(pa.schema(fields), target, rows_per_part=parts[0].rows) as writer:
-        for rows in _chunks(source, schema):
+        for rows in iter_batches(source, rows=ROWS_PER_PART):
             frame = _frame(rows, table)
             for finding in model.check_table(frame):
                 findings.setdefault((finding.code, finding.columns), finding)
-            columns = [rows.column(name).combine_chunks() for name in dict.fromkeys(kept)]
+            columns = [rows.column(name) for name in dict.fromkeys(kept)]
             columns += _predicted(model, frame, own)
             writer.add(pa.record_batch(columns, schema=pa.schema(fields)))
         return writer.finish(), list(findings.values())
@@ -91,23 +91,7 @@ def _own_fields(model: "LoadedModel") -> "list[pa.Field]":
     return fields
 
 
-def _chunks(source: Path, schema: "pa.Schema") -> "Iterator[pa.Table]":
-    """The rows, about `ROWS_PER_PART` at a time."""
-    import pyarrow as pa
-
-    pending: list[pa.RecordBatch] = []
-    rows = 0
-    for batch in iter_batches(source):
-        pending.append(batch)
-        rows += batch.num_rows
-        if rows >= ROWS_PER_PART:
-            yield pa.Table.from_batches(pending, schema)
-            pending, rows = [], 0
-    if pending:
-        yield pa.Table.from_batches(pending, schema)
-
-
-def _frame(rows: "pa.Table", table: DatasetInfo) -> "pd.DataFrame":
+def _frame(rows: "pa.RecordBatch", table: DatasetInfo) -> "pd.DataFrame":
     """Rows as `assay.data.read` has them in the whole table: by its types, not by these rows'."""
     frame: pd.DataFrame = rows.to_pandas(date_as_object=False)
     gaps = [c.name for c in table.columns if c.type == "int64" and c.nulls]
